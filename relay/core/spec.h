@@ -1,0 +1,49 @@
+/*
+ * relay/core/spec.h
+ *
+ * RouteSpec: a row of outbox.route as the relay works with it.  Plain data,
+ * filled by the shell from outbox_routes().
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#ifndef OUTBOX_SPEC_H
+#define OUTBOX_SPEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SPEC_NAME_MAX		64		/* with the final NUL */
+#define SPEC_TARGET_MAX		2048
+
+typedef enum SpecKind
+{
+	SPEC_HTTP,
+	SPEC_KAFKA
+} SpecKind;
+
+typedef enum SpecState
+{
+	SPEC_ACTIVE,
+	SPEC_PAUSED,
+	SPEC_DROPPED
+} SpecState;
+
+typedef struct RouteSpec
+{
+	int16_t		id;
+	char		name[SPEC_NAME_MAX];
+	SpecKind	kind;
+	SpecState	state;
+	char		target[SPEC_TARGET_MAX];	/* URL, or cluster/topic */
+	bool		ordered;		/* ordering = key */
+	bool		trace_all;		/* attempts that went well are kept too */
+	int32_t		retry_initial_ms;
+	int32_t		retry_max_ms;
+	double		retry_multiplier;
+	int32_t		max_attempts;
+	int32_t		timeout_ms;		/* of an attempt */
+	int32_t		connect_timeout_ms;
+	int32_t		concurrency;	/* deliveries under way at once */
+} RouteSpec;
+
+#endif							/* OUTBOX_SPEC_H */

@@ -1,0 +1,219 @@
+/*
+ * sql/tables.sql
+ *
+ * The tables of schema outbox.  Nobody but the functions of the extension
+ * reads or writes them; PUBLIC gets nothing.  All that will ever be needed is
+ * made here: no DDL runs later.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+\echo Use "CREATE EXTENSION outbox" to load this file. \quit
+
+DO $$
+BEGIN
+	IF EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'outbox') THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'duplicate_schema',
+			MESSAGE = 'schema "outbox" already exists',
+			HINT = 'The extension makes this schema itself. Rename or drop the existing one first; functions can go to another schema by CREATE EXTENSION outbox SCHEMA name.';
+	END IF;
+END
+$$;
+
+CREATE SCHEMA outbox;
+REVOKE ALL ON SCHEMA outbox FROM PUBLIC;
+COMMENT ON SCHEMA outbox IS 'tables of the extension outbox, reached through its functions and views';
+
+/*
+ * CACHE 1: gaps are closed by the rule that every id up to last_value was
+ * taken by a transaction that had its xid before; a cached range breaks that.
+ * 47 bits: the rest of an id is the base and the timeline.
+ */
+CREATE SEQUENCE outbox.message_id_seq AS bigint
+	MINVALUE 1 MAXVALUE 140737488355327 NO CYCLE CACHE 1;
+
+CREATE TABLE outbox.message (
+	id bigint NOT NULL,
+	create_time timestamptz NOT NULL,
+	deliver_at timestamptz,
+	generation smallint NOT NULL,
+	shard_id smallint NOT NULL CHECK (shard_id BETWEEN 0 AND 1023),
+	routes smallint[] NOT NULL,
+	type text NOT NULL,
+	biz_key text,
+	topic text,
+	tag text,
+	message_key text,
+	sharding_key text,
+	content_type text NOT NULL,
+	headers jsonb,
+	payload bytea NOT NULL
+) PARTITION BY LIST (generation);
+COMMENT ON TABLE outbox.message IS 'one insert-only row per message';
+
+CREATE TABLE outbox.message_held PARTITION OF outbox.message FOR VALUES IN (-1);
+CREATE INDEX message_held_id ON outbox.message_held (id);
+
+DO $$
+DECLARE
+	leaves constant int := 8;
+	part text;
+BEGIN
+	FOR g IN 0..2 LOOP
+		EXECUTE format('CREATE TABLE outbox.message_%s PARTITION OF outbox.message FOR VALUES IN (%s)'
+					   ' PARTITION BY RANGE (shard_id)', g, g);
+		FOR i IN 0..leaves - 1 LOOP
+			part := format('message_%s_%s', g, i);
+			EXECUTE format('CREATE TABLE outbox.%I PARTITION OF outbox.message_%s'
+						   ' FOR VALUES FROM (%s) TO (%s)'
+						   ' WITH (autovacuum_vacuum_insert_threshold = -1)',
+						   part, g, i * 1024 / leaves, (i + 1) * 1024 / leaves);
+			EXECUTE format('CREATE INDEX %I ON outbox.%I (id)', part || '_id', part);
+		END LOOP;
+	END LOOP;
+END
+$$;
+
+/* One row per system identifier and database that has ever enqueued here. */
+CREATE TABLE outbox.cluster (
+	system_identifier bigint NOT NULL,
+	database_oid oid NOT NULL,
+	base bigint NOT NULL CHECK (base BETWEEN 0 AND 65535),
+	era integer NOT NULL CHECK (era > 0),
+	armed boolean NOT NULL,
+	first_seen timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	PRIMARY KEY (system_identifier, database_oid)
+);
+COMMENT ON TABLE outbox.cluster IS 'where this database has lived: keeps ids unique over restores and tells a copy from the original';
+
+/* The generation that enqueue writes to; only a hint. */
+CREATE TABLE outbox.generation (
+	only boolean PRIMARY KEY DEFAULT true CHECK (only),
+	current smallint NOT NULL CHECK (current BETWEEN 0 AND 2)
+);
+INSERT INTO outbox.generation (current) VALUES (0);
+
+CREATE TABLE outbox.setting (
+	name text PRIMARY KEY,
+	value text NOT NULL
+);
+COMMENT ON TABLE outbox.setting IS 'settings that differ from their defaults; written by outbox_set()';
+
+CREATE SEQUENCE outbox.route_id_seq AS smallint MINVALUE 1 NO CYCLE CACHE 1;
+
+CREATE TABLE outbox.route (
+	id smallint PRIMARY KEY DEFAULT pg_catalog.nextval('outbox.route_id_seq'),
+	name text NOT NULL,
+	kind text NOT NULL CHECK (kind IN ('http', 'kafka')),
+	target text NOT NULL,
+	types text[] NOT NULL,
+	tags text[],
+	options jsonb NOT NULL,
+	state text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'paused', 'dropped')),
+	create_time timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	update_time timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+/* A dropped route keeps its id for ever, its name is free again. */
+CREATE UNIQUE INDEX route_name ON outbox.route (name) WHERE state <> 'dropped';
+COMMENT ON TABLE outbox.route IS 'destinations, chosen by type and tag when a message is enqueued';
+
+/* Written only for messages that were given a biz_key. */
+CREATE TABLE outbox.dedup (
+	type text NOT NULL,
+	biz_key text NOT NULL,
+	id bigint NOT NULL,
+	create_time timestamptz NOT NULL,
+	PRIMARY KEY (type, biz_key)
+);
+
+CREATE TABLE outbox.resolved (
+	generation smallint NOT NULL,
+	ids int8multirange NOT NULL,
+	resolved_at timestamptz NOT NULL,
+	epoch bigint NOT NULL
+);
+COMMENT ON TABLE outbox.resolved IS 'ids whose every route is delivered, or has a row in backlog or parked';
+
+/* Up to 1,000 messages of one route, in the order in which they are to go. */
+CREATE TABLE outbox.backlog (
+	route_id smallint NOT NULL,
+	seq bigint NOT NULL,
+	generation smallint NOT NULL,
+	run bigint NOT NULL,
+	pos bigint NOT NULL,
+	first_id bigint NOT NULL,
+	last_id bigint NOT NULL,
+	ids bigint[] NOT NULL,
+	done int4multirange NOT NULL DEFAULT '{}',
+	create_time timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	PRIMARY KEY (route_id, seq)
+) WITH (fillfactor = 70);
+/* first_id and last_id are the least and the greatest: status by id. */
+CREATE INDEX backlog_ids ON outbox.backlog
+	USING gist (pg_catalog.int8range(first_id, last_id, '[]'));
+COMMENT ON TABLE outbox.backlog IS 'messages that could not go out when they came, about a thousand a row';
+
+CREATE TABLE outbox.parked (
+	message_id bigint NOT NULL,
+	route_id smallint NOT NULL,
+	generation smallint NOT NULL,
+	shard_id smallint NOT NULL,
+	key_hash integer,
+	run bigint,
+	pos bigint,
+	status text NOT NULL CHECK (status IN ('NEW', 'CLAIMED', 'FAILED', 'DEAD', 'CANCELLED')),
+	retry_count integer NOT NULL DEFAULT 0,
+	next_retry_time timestamptz,
+	instance_id text,
+	lock_until timestamptz,
+	last_error text,
+	update_time timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	PRIMARY KEY (message_id, route_id)
+);
+CREATE INDEX parked_waiting ON outbox.parked (route_id, run, pos)
+	WHERE status IN ('NEW', 'CLAIMED', 'FAILED');
+COMMENT ON TABLE outbox.parked IS 'messages whose next step a time or a person decides; never a payload';
+
+CREATE TABLE outbox.attempt (
+	message_id bigint NOT NULL,
+	route_id smallint NOT NULL,
+	generation smallint NOT NULL DEFAULT 0,
+	attempt integer NOT NULL,
+	started timestamptz NOT NULL,
+	duration interval NOT NULL,
+	outcome text NOT NULL CHECK (outcome IN ('OK', 'TRANSIENT', 'PERMANENT')),
+	status integer NOT NULL,
+	error text,
+	answer bytea
+);
+CREATE INDEX attempt_message ON outbox.attempt (message_id);
+COMMENT ON TABLE outbox.attempt IS 'failed attempts, and all attempts of routes with trace = all';
+
+/* The relay's own row: lease holder, position P, where that was. */
+CREATE TABLE outbox.relay (
+	only boolean PRIMARY KEY DEFAULT true CHECK (only),
+	epoch bigint NOT NULL,
+	instance text,
+	slot text,
+	pid integer,
+	started timestamptz,
+	heartbeat timestamptz,
+	position pg_lsn,
+	system_identifier bigint,
+	database_oid oid,
+	timeline integer,
+	/* all ids up to here are resolved or will never exist */
+	floor bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 20);
+INSERT INTO outbox.relay (epoch) VALUES (0);
+
+/* outbox.relay is not dumped: what it says is true of this copy alone. */
+SELECT pg_catalog.pg_extension_config_dump('outbox.message_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('outbox.route_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump(oid, '')
+FROM pg_catalog.pg_class
+WHERE relnamespace = 'outbox'::regnamespace AND relkind = 'r'
+	AND relname IN ('message_held', 'cluster', 'setting', 'route', 'dedup', 'resolved',
+					'backlog', 'parked', 'attempt')
+	OR relnamespace = 'outbox'::regnamespace AND relkind = 'r' AND relname ~ '^message_[0-2]_[0-9]+$';
+SELECT pg_catalog.pg_extension_config_dump('outbox.generation', 'WHERE false');
