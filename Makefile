@@ -1,0 +1,94 @@
+# Makefile
+#
+#	make			the extension, the decoder and the relay
+#	make install	them into the system (PG_CONFIG=... chooses the server)
+#	make demo		a whole system at work, see test/demo/demo
+#	make verify		every test; SUITE=name for one of them
+#	make bench		the first figures
+#	make format, make lint, make clean
+#
+# What is missing of Debian's packages is installed first; DEPS=no leaves
+# the system as it is.
+#
+# SPDX-License-Identifier: PostgreSQL
+
+PG_MAJOR ?= 15
+PG_CONFIG ?= $(firstword $(wildcard /usr/lib/postgresql/$(PG_MAJOR)/bin/pg_config) pg_config)
+PREFIX ?= /usr/local
+SUITE ?=
+KAFKA ?= yes
+DEPS ?= yes
+export PG_MAJOR PG_CONFIG PREFIX
+
+# Warnings are errors where somebody looks at them.
+ifneq ($(filter verify demo bench,$(MAKECMDGOALS))$(filter true,$(CI)),)
+WERROR ?= -Werror
+endif
+export WERROR
+
+ifeq ($(DEPS),no)
+install_deps = true
+else
+install_deps = packaging/install-deps
+endif
+
+# Root, or somebody who may become it for the one command that needs it.
+as_root = $(if $(filter 0,$(shell id -u)),,sudo )
+
+# As PGXS does it: the C files of ours, wherever they are.
+C_FILES = $(wildcard $(foreach dir, extension decoder relay relay/core \
+	test/unit test/fuzz bench, $(dir)/*.c $(dir)/*.h))
+
+all: extension decoder relay
+
+deps:
+	@$(install_deps) build
+
+extension decoder: deps
+	$(MAKE) -C $@ PG_CONFIG='$(PG_CONFIG)' all
+
+relay: deps
+	$(MAKE) -C $@ PG_CONFIG='$(PG_CONFIG)' all
+
+install: all
+	$(MAKE) -C extension PG_CONFIG='$(PG_CONFIG)' install
+	$(MAKE) -C decoder PG_CONFIG='$(PG_CONFIG)' install
+	$(MAKE) -C relay install
+
+install-server: extension decoder
+	@$(as_root)$(MAKE) -s -C extension PG_CONFIG='$(PG_CONFIG)' install >/dev/null
+	@$(as_root)$(MAKE) -s -C decoder PG_CONFIG='$(PG_CONFIG)' install >/dev/null
+
+clean:
+	$(MAKE) -C extension PG_CONFIG='$(PG_CONFIG)' clean
+	$(MAKE) -C decoder PG_CONFIG='$(PG_CONFIG)' clean
+	$(MAKE) -C relay clean
+	rm -rf build test/kafka/target
+
+format:
+	@$(install_deps) test
+	clang-format-14 -i $(C_FILES)
+
+lint:
+	@test/lint
+
+demo-deps:
+	@$(install_deps) build demo $(if $(filter no,$(KAFKA)),,kafka)
+
+demo: demo-deps
+	@$(MAKE) -s DEPS=no all install-server WERROR='$(WERROR)'
+	@KAFKA=$(KAFKA) test/demo/demo
+
+verify-deps:
+	@$(install_deps) build test kafka
+
+verify: verify-deps
+	@$(MAKE) -s DEPS=no all install-server WERROR='$(WERROR)'
+	@test/run $(SUITE)
+
+bench: verify-deps
+	@$(MAKE) -s DEPS=no all install-server WERROR='$(WERROR)'
+	@bench/run
+
+.PHONY: all deps extension decoder relay install install-server clean format \
+	lint demo-deps demo verify-deps verify bench
