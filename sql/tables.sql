@@ -203,7 +203,12 @@ CREATE TABLE outbox.relay (
 	database_oid oid,
 	timeline integer,
 	/* all ids up to here are resolved or will never exist */
-	floor bigint NOT NULL DEFAULT 0
+	floor bigint NOT NULL DEFAULT 0,
+	/* era << 40 | epoch of the last start */
+	run bigint NOT NULL DEFAULT 0,
+	/* noted to close gaps: who took an id up to here has an xid before that */
+	noted_id bigint,
+	noted_xid xid8
 ) WITH (fillfactor = 20);
 INSERT INTO outbox.relay (epoch) VALUES (0);
 
