@@ -113,20 +113,12 @@ string_size(const WireBytes *string)
 size_t
 wire_frame_size(WireKind kind)
 {
-	switch (kind)
-	{
-		case WIRE_TRANSACTION:
-			return 1 + 1 + 4 + 8 + 8 + 4 + 4;
-		case WIRE_CHUNK:
-			return 1 + 4 + 4 + 4;
-		case WIRE_STREAM_COMMIT:
-			return 1 + 4 + 8 + 8;
-		case WIRE_STREAM_ABORT:
-			return 1 + 4 + 4;
-		case WIRE_DOORBELL:
-			return 1 + 1 + 8;
-	}
-	return 0;
+	return kind == WIRE_TRANSACTION ? 1 + 1 + 4 + 8 + 8 + 4 + 4
+		: kind == WIRE_CHUNK ? 1 + 4 + 4 + 4
+		: kind == WIRE_STREAM_COMMIT ? 1 + 4 + 8 + 8
+		: kind == WIRE_STREAM_ABORT ? 1 + 4 + 4
+		: kind == WIRE_DOORBELL ? 1 + 1 + 8
+		: 0;
 }
 
 size_t
@@ -282,11 +274,7 @@ get_u16(WireReader *reader, uint16_t *value)
 static bool
 get_i16(WireReader *reader, int16_t *value)
 {
-	uint16_t	raw;
-	bool		ok = get_u16(reader, &raw);
-
-	*value = (int16_t) raw;
-	return ok;
+	return get_u16(reader, (uint16_t *) value);
 }
 
 static bool
@@ -302,11 +290,7 @@ get_u32(WireReader *reader, uint32_t *value)
 static bool
 get_i64(WireReader *reader, int64_t *value)
 {
-	uint64_t	raw;
-	bool		ok = get_uint(reader, &raw, 8);
-
-	*value = (int64_t) raw;
-	return ok;
+	return get_uint(reader, (uint64_t *) value, 8);
 }
 
 static bool
