@@ -24,21 +24,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/delivery.h"
 #include "core/outcome.h"
 #include "core/spec.h"
-#include "wire.h"
 
 typedef struct Config Config;
 typedef struct Loop Loop;
 typedef struct Sink Sink;
-
-/* What is to be sent.  Valid from submit until its done or the close. */
-typedef struct Delivery
-{
-	const WireMessage *message;
-	int			attempt;		/* 1 for the first */
-	void	   *owner;			/* the caller's; the sink does not look */
-} Delivery;
 
 /* Both are called from the event loop, never from inside submit or close. */
 typedef struct SinkCaller

@@ -17,20 +17,16 @@
  */
 static const struct
 {
-	int			first;
-	int			last;
+	int first;
+	int last;
 	OutcomeClass class;
-}			http_statuses[] =
-{
-	{200, 299, OUTCOME_OK},
-	{408, 408, OUTCOME_TRANSIENT},
-	{425, 425, OUTCOME_TRANSIENT},
-	{429, 429, OUTCOME_TRANSIENT},
+} http_statuses[] = {
+	{200, 299, OUTCOME_OK},        {408, 408, OUTCOME_TRANSIENT},
+	{425, 425, OUTCOME_TRANSIENT}, {429, 429, OUTCOME_TRANSIENT},
 	{500, 599, OUTCOME_TRANSIENT},
 };
 
-static const char *const class_names[] =
-{
+static const char *const class_names[] = {
 	[OUTCOME_OK] = "OK",
 	[OUTCOME_TRANSIENT] = "TRANSIENT",
 	[OUTCOME_PERMANENT] = "PERMANENT",
@@ -45,7 +41,7 @@ outcome_class_name(OutcomeClass class)
 OutcomeClass
 outcome_of_http_status(int status)
 {
-	size_t		n = sizeof(http_statuses) / sizeof(http_statuses[0]);
+	size_t n = sizeof(http_statuses) / sizeof(http_statuses[0]);
 
 	for (size_t i = 0; i < n; i++)
 	{

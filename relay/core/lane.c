@@ -1,0 +1,198 @@
+/*
+ * relay/core/lane.c
+ *
+ * Which item of a route may go.  Within a key one after the other, in the
+ * order of the list; not before the waiting rows of the key, and not while a
+ * settle that says DEAD of the key is not known to be committed.  With a sink
+ * that keeps order several of a key may be under way together.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#include <assert.h>
+
+#include "core/engine.h"
+#include "core/mem.h"
+
+Item *
+lane_new_item(Message *message)
+{
+	Item	   *item = mem_alloc(sizeof(*item));
+
+	item->message = message;
+	item->state = ITEM_QUEUED;
+	message->refs++;
+	return item;
+}
+
+static struct ItemList *
+list_of(Route *route, ItemState state)
+{
+	switch (state)
+	{
+		case ITEM_LOADING:
+			return &route->loading;
+		case ITEM_READING:
+			return &route->reading;
+		case ITEM_READY:
+			return &route->ready;
+		case ITEM_QUEUED:
+		case ITEM_INFLIGHT:
+			break;
+	}
+	return NULL;
+}
+
+void
+lane_set_state(Route *route, Item *item, ItemState state)
+{
+	struct ItemList *from = list_of(route, item->state);
+	struct ItemList *to = list_of(route, state);
+
+	if (from != NULL)
+		TAILQ_REMOVE(from, item, in_state);
+	if (to != NULL)
+		TAILQ_INSERT_TAIL(to, item, in_state);
+	if (item->state == ITEM_LOADING && state != ITEM_LOADING)
+		route->nloading--;
+	item->state = state;
+}
+
+/* Its turn has come: to the ready list, by way of the table if need be. */
+static void
+advance(Route *route, Item *item)
+{
+	lane_set_state(route, item, item->message->bytes != NULL
+				   ? ITEM_READY : ITEM_READING);
+}
+
+static bool
+is_blocked(const Key *key)
+{
+	return !TAILQ_EMPTY(&key->rows) || key->dead_pending > 0;
+}
+
+/* Followers of a waiting row wait as rows behind it, in order. */
+static void
+park_followers(Route *route, Key *key)
+{
+	Item	   *item,
+			   *next;
+
+	for (item = TAILQ_FIRST(&key->items); item != NULL; item = next)
+	{
+		next = TAILQ_NEXT(item, in_key);
+		if (item->state == ITEM_INFLIGHT)
+			continue;
+		if (route->nrows >= ROUTE_ROWS_MAX)
+			lane_set_state(route, item, ITEM_QUEUED);
+		else
+			park_item(route, item, PARKED_NEW, -1, NULL);
+	}
+}
+
+/*
+ * The first, and with a sink that keeps order all behind those that have gone.
+ * Looked for from the end, where the new ones are.
+ */
+static void
+advance_key(Route *route, Key *key)
+{
+	Item	   *item = TAILQ_LAST(&key->items, ItemList);
+
+	while (item != NULL && item->state == ITEM_QUEUED)
+		item = TAILQ_PREV(item, ItemList, in_key);
+	if (item != NULL && (!route->keeps_order || item->state == ITEM_READING))
+		return;
+	item = item == NULL ? TAILQ_FIRST(&key->items) : TAILQ_NEXT(item, in_key);
+	for (; item != NULL; item = TAILQ_NEXT(item, in_key))
+	{
+		advance(route, item);
+		if (!route->keeps_order || item->state == ITEM_READING)
+			break;
+	}
+}
+
+void
+lane_wake(Route *route, Key *key)
+{
+	if (!TAILQ_EMPTY(&key->rows))
+	{
+		park_followers(route, key);
+		park_wake(route, TAILQ_FIRST(&key->rows));
+	}
+	else if (key->dead_pending == 0 &&
+			 (key->inflight == 0 || route->keeps_order))
+		advance_key(route, key);
+	keys_release(&route->keys, key);
+}
+
+void
+lane_append(Route *route, Item *item)
+{
+	const Message *message = item->message;
+
+	TAILQ_INSERT_TAIL(&route->lane, item, in_lane);
+	route->lane_count++;
+	if (!route->spec.ordered || !message->has_key)
+	{
+		advance(route, item);
+		return;
+	}
+	item->key = keys_get(&route->keys, message->key_hash);
+	TAILQ_INSERT_TAIL(&item->key->items, item, in_key);
+	lane_wake(route, item->key);
+}
+
+/* The key may have changed since the item became ready. */
+static bool
+may_go(const Route *route, const Item *item)
+{
+	const Key  *key = item->key;
+
+	if (key == NULL || item->row != NULL)
+		return true;			/* nothing of its key passes a row */
+	return !is_blocked(key) && (key->inflight == 0 || route->keeps_order);
+}
+
+Item *
+lane_next(Route *route)
+{
+	Item	   *item;
+
+	while ((item = TAILQ_FIRST(&route->ready)) != NULL)
+	{
+		lane_set_state(route, item, ITEM_QUEUED);
+		if (may_go(route, item))
+			return item;
+	}
+	return NULL;
+}
+
+void
+lane_put_back(Route *route, Item *item)
+{
+	item->state = ITEM_READY;
+	TAILQ_INSERT_HEAD(&route->ready, item, in_state);
+}
+
+void
+lane_remove(Route *route, Item *item)
+{
+	lane_set_state(route, item, ITEM_QUEUED);
+	if (item->batch_slot != NULL)
+		*item->batch_slot = NULL;
+	if (item->row != NULL)
+	{
+		item->row->item = NULL;
+		route->nretries--;
+	}
+	else
+	{
+		TAILQ_REMOVE(&route->lane, item, in_lane);
+		route->lane_count--;
+		if (item->key != NULL)
+			TAILQ_REMOVE(&item->key->items, item, in_key);
+	}
+	message_unref(item->message);
+	mem_free(item);
+}

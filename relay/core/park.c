@@ -1,0 +1,294 @@
+/*
+ * relay/core/park.c
+ *
+ * The waiting rows of a route: what is to be tried again, and what waits
+ * behind it.  A row is tried when its time has come, the settle that says so
+ * is committed, it is the first of its key, and nothing of the key is under
+ * way.  That is a condition, looked at again on every change, not an event.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#include <stdio.h>
+
+#include "core/engine.h"
+#include "core/mem.h"
+
+static void
+list_row(Route *route, Row *row)
+{
+	Key		   *key = row->key;
+
+	if (key != NULL)
+		key_insert_row(key, row);
+	else
+		TAILQ_INSERT_TAIL(&route->rows_keyless, row, in_key);
+	route->nrows++;
+}
+
+static void
+free_row(Route *route, Row *row)
+{
+	due_remove(&route->due, row);
+	if (row->key != NULL)
+		TAILQ_REMOVE(&row->key->rows, row, in_key);
+	else
+		TAILQ_REMOVE(&route->rows_keyless, row, in_key);
+	route->nrows--;
+	mem_free(row);
+}
+
+static bool
+is_free_to_go(const Row *row)
+{
+	const Key  *key = row->key;
+
+	if (!row->settled || row->item != NULL)
+		return false;
+	return key == NULL || (TAILQ_FIRST(&key->rows) == row &&
+						   key->inflight == 0 && key->dead_pending == 0);
+}
+
+void
+park_wake(Route *route, Row *row)
+{
+	if (row != NULL && row->heap_index < 0 && is_free_to_go(row))
+		due_add(&route->due, row);
+}
+
+void
+park_load(Route *route, const FactPark *fact, int64_t due_ms)
+{
+	Row		   *row = mem_alloc(sizeof(*row));
+
+	*row = (Row) {
+		.id = fact->id,
+		.generation = fact->generation,
+		.shard_id = fact->shard_id,
+		.settled = true,
+		.key = fact->has_key && route->spec.ordered
+			? keys_get(&route->keys, fact->key_hash) : NULL,
+		.run = fact->run,
+		.pos = fact->pos,
+		.status = fact->status,
+		.retry_count = fact->retry_count,
+		.due_ms = due_ms,
+		.heap_index = -1,
+	};
+	list_row(route, row);
+	if (row->key != NULL)
+		park_wake(route, TAILQ_FIRST(&row->key->rows));
+	else
+		park_wake(route, row);
+}
+
+/* The row that an item turns into, or its own again. */
+static Row *
+row_of_item(Route *route, Item *item)
+{
+	const Message *message = item->message;
+	Row		   *row = item->row;
+
+	if (row != NULL)
+		return row;
+	row = mem_alloc(sizeof(*row));
+	*row = (Row) {
+		.id = message->id,
+		.generation = message->generation,
+		.shard_id = message->shard_id,
+		.key = item->key,
+		.run = item->run,
+		.pos = item->pos,
+		.heap_index = -1,
+	};
+	list_row(route, row);
+	return row;
+}
+
+static void
+add_fact(Route *route, const Row *row, const Message *message, int64_t delay_ms,
+		 const char *error)
+{
+	Engine	   *engine = route->engine;
+	Facts	   *facts = engine_facts(engine);
+	FactPark   *fact = ARRAY_PUSH(&facts->parks);
+
+	*fact = (FactPark) {
+		.id = row->id,
+		.route_id = route->spec.id,
+		.generation = row->generation,
+		.shard_id = row->shard_id,
+		.has_key = message->has_key,
+		.key_hash = message->key_hash,
+		.run = row->run,
+		.pos = row->pos,
+		.status = row->status,
+		.retry_count = row->retry_count,
+		.next_retry_ms = delay_ms < 0 ? -1
+			: engine_wall_ms(engine) + delay_ms,
+	};
+	snprintf(fact->error, sizeof(fact->error), "%s", error ? error : "");
+	facts_touch(facts, engine->now_ms);
+}
+
+/* It has left the place where it was. */
+static void
+leave_place(Route *route, Item *item)
+{
+	Engine	   *engine = route->engine;
+
+	if (item->row != NULL)
+		return;
+	if (item->in_tail)
+		tail_end_item(&route->tail, item, true);
+	else if (item->from_backlog)
+		*ARRAY_PUSH(&engine_facts(engine)->progress) = (FactProgress) {
+			route->spec.id, item->index, item->seq
+		};
+	else
+		engine_placed(engine, item->message);
+}
+
+static void
+note_dead(Route *route, Key *key)
+{
+	if (key == NULL)
+		return;
+	key->dead_pending++;
+	*ARRAY_PUSH(&route->dead_new) = key->hash;
+}
+
+void
+park_item(Route *route, Item *item, ParkedStatus status, int64_t delay_ms,
+		  const char *error)
+{
+	Row		   *row = row_of_item(route, item);
+
+	row->status = status;
+	row->retry_count = item->attempts;
+	row->due_ms = delay_ms < 0 ? 0 : route->engine->now_ms + delay_ms;
+	row->settled = false;
+	add_fact(route, row, item->message, delay_ms, error);
+	leave_place(route, item);
+	lane_remove(route, item);
+	if (status == PARKED_DEAD)
+	{
+		note_dead(route, row->key);
+		route->stats.dead++;
+		free_row(route, row);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&route->rows_new, row, in_unsettled);
+}
+
+void
+park_delivered(Route *route, Item *item)
+{
+	Facts	   *facts = engine_facts(route->engine);
+	Row		   *row = item->row;
+
+	*ARRAY_PUSH(&facts->unparks) = (FactUnpark) {row->id, route->spec.id};
+	facts_touch(facts, route->engine->now_ms);
+	lane_remove(route, item);
+	free_row(route, row);
+}
+
+void
+park_retry(Route *route, Item *item)
+{
+	Row		   *row = item->row;
+
+	lane_remove(route, item);
+	row->due_ms = route->engine->now_ms;
+	park_wake(route, row);
+}
+
+static void
+start_retry(Route *route, Row *row)
+{
+	Message    *message = message_new(row->id, row->generation);
+	Item	   *item = lane_new_item(message);
+
+	message_unref(message);
+	item->row = row;
+	item->key = row->key;
+	item->attempts = row->retry_count;
+	item->run = row->run;
+	item->pos = row->pos;
+	row->item = item;
+	route->nretries++;
+	lane_set_state(route, item, ITEM_READING);
+}
+
+/* How many retries may be in memory now. */
+static uint32_t
+retries_allowed(const Route *route)
+{
+	if (!route_able(route) || route->engine->hold)
+		return 0;
+	if (route->circuit.state == CIRCUIT_CLOSED)
+		return (uint32_t) route->spec.concurrency;
+	return circuit_may_send(&route->circuit, (int) route->inflight,
+							route->engine->now_ms) ? 1 : 0;
+}
+
+void
+park_run(Route *route)
+{
+	uint32_t	allowed = retries_allowed(route);
+	Row		   *row;
+
+	while (route->nretries < allowed &&
+		   (row = due_first(&route->due)) != NULL &&
+		   row->due_ms <= route->engine->now_ms)
+	{
+		due_remove(&route->due, row);
+		if (is_free_to_go(row))
+			start_retry(route, row);
+	}
+}
+
+static void
+wake_row(Route *route, Row *row)
+{
+	if (row->key != NULL)
+		lane_wake(route, row->key);
+	else
+		park_wake(route, row);
+}
+
+void
+park_settled(Route *route)
+{
+	Row		   *row;
+
+	for (uint32_t i = 0; i < route->dead_out.count; i++)
+	{
+		Key		   *key = keys_find(&route->keys, route->dead_out.items[i]);
+
+		key->dead_pending--;
+		lane_wake(route, key);
+	}
+	route->dead_out.count = 0;
+	while ((row = TAILQ_FIRST(&route->rows_out)) != NULL)
+	{
+		TAILQ_REMOVE(&route->rows_out, row, in_unsettled);
+		row->settled = true;
+		wake_row(route, row);
+	}
+}
+
+void
+park_reset(Route *route)
+{
+	Row		   *row;
+
+	while ((row = TAILQ_FIRST(&route->rows_keyless)) != NULL)
+		free_row(route, row);
+	for (uint32_t i = 0; i < route->keys.room; i++)
+		for (Key *key = route->keys.buckets[i]; key != NULL; key = key->next)
+			while ((row = TAILQ_FIRST(&key->rows)) != NULL)
+				free_row(route, row);
+	due_reset(&route->due);
+	ARRAY_RESET(&route->dead_new);
+	ARRAY_RESET(&route->dead_out);
+}

@@ -1,0 +1,468 @@
+/*
+ * relay/core/route.c
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#include "core/route.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "core/engine.h"
+#include "core/mem.h"
+#include "core/retry.h"
+
+const int64_t route_bucket_us[ROUTE_BUCKETS - 1] = {
+	250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000,
+	250000, 500000, 1000000, 2500000, 5000000, 10000000
+};
+
+static void
+observe(Histogram *histogram, int64_t us)
+{
+	int			i = 0;
+
+	while (i < ROUTE_BUCKETS - 1 && us > route_bucket_us[i])
+		i++;
+	histogram->buckets[i]++;
+	histogram->count++;
+	histogram->sum_us += us > 0 ? us : 0;
+}
+
+Route *
+route_new(Engine *engine, int16_t id)
+{
+	Route	   *route = mem_alloc(sizeof(*route));
+
+	route->engine = engine;
+	route->spec.id = id;
+	route->mode = ROUTE_BACKLOG;
+	route->tail.pos_next = ROUTE_POS_STREAM;
+	route->seq_next = 1;
+	LIST_INIT(&route->flights);
+	TAILQ_INIT(&route->lane);
+	TAILQ_INIT(&route->ready);
+	TAILQ_INIT(&route->reading);
+	TAILQ_INIT(&route->loading);
+	TAILQ_INIT(&route->rows_new);
+	TAILQ_INIT(&route->rows_out);
+	TAILQ_INIT(&route->rows_keyless);
+	STAILQ_INIT(&route->segments);
+	return route;
+}
+
+static void
+free_items(Route *route)
+{
+	struct ItemList *lists[] = {&route->lane, &route->loading};
+	Item	   *item;
+	Flight	   *flight;
+
+	while ((flight = LIST_FIRST(&route->flights)) != NULL)
+	{
+		LIST_REMOVE(flight, link);
+		if (flight->item->row != NULL)
+			lane_remove(route, flight->item);
+		mem_free(flight);
+	}
+	while ((item = TAILQ_FIRST(lists[0])) != NULL)
+		lane_remove(route, item);
+	while ((item = TAILQ_FIRST(lists[1])) != NULL)
+	{
+		TAILQ_REMOVE(lists[1], item, in_state);
+		message_unref(item->message);
+		mem_free(item);
+	}
+	/* what is left are retries */
+	while ((item = TAILQ_FIRST(&route->ready)) != NULL)
+		lane_remove(route, item);
+	while ((item = TAILQ_FIRST(&route->reading)) != NULL)
+		lane_remove(route, item);
+}
+
+void
+route_free(Route *route)
+{
+	window_reset(route);
+	free_items(route);
+	park_reset(route);
+	keys_reset(&route->keys);
+	tail_reset(&route->tail);
+	tail_reset(&route->table_tail);
+	mem_free(route);
+}
+
+bool
+route_able(const Route *route)
+{
+	return route->known && route->spec.state != SPEC_PAUSED;
+}
+
+int64_t
+route_backlog_count(const Route *route)
+{
+	return route->backlog_ids + route->tail.ids + route->table_tail.ids;
+}
+
+/* ---------- modes ---------- */
+
+void
+route_to_backlog(Route *route)
+{
+	Item	   *item,
+			   *next;
+
+	if (route->mode == ROUTE_BACKLOG)
+		return;
+	route->mode = ROUTE_BACKLOG;
+	for (item = TAILQ_FIRST(&route->lane); item != NULL; item = next)
+	{
+		Key		   *key = item->key;
+		const Message *message = item->message;
+
+		next = TAILQ_NEXT(item, in_lane);
+		if (item->state == ITEM_INFLIGHT)
+		{
+			tail_add_item(&route->tail, item);
+			engine_placed(route->engine, item->message);
+			continue;
+		}
+		tail_add(&route->tail, message->generation, message->id, message->id);
+		engine_placed(route->engine, item->message);
+		lane_remove(route, item);
+		if (key != NULL)
+			keys_release(&route->keys, key);
+	}
+}
+
+static bool
+may_stream(const Route *route)
+{
+	return route->mode == ROUTE_BACKLOG && route->known &&
+		route->spec.state == SPEC_ACTIVE &&
+		route->circuit.state == CIRCUIT_CLOSED &&
+		route_backlog_count(route) == 0 && route->lane_count == 0 &&
+		route->nloading == 0 && STAILQ_EMPTY(&route->segments) &&
+		!route->backlog_reading && route->nrows < ROUTE_ROWS_MAX / 2 &&
+		route->engine->phase == ENGINE_RUN && !route->engine->settling;
+}
+
+/* ---------- taking ---------- */
+
+void
+route_take(Route *route, Message *message)
+{
+	Item	   *item;
+
+	if (route->lane_count >= ROUTE_LANE_MAX ||
+		route->nrows >= ROUTE_ROWS_MAX || engine_over_budget(route->engine))
+		route_to_backlog(route);
+	if (route->mode == ROUTE_BACKLOG)
+	{
+		tail_add(&route->tail, message->generation, message->id, message->id);
+		engine_placed(route->engine, message);
+		return;
+	}
+	item = lane_new_item(message);
+	item->run = route->engine->run;
+	item->pos = route->tail.pos_next++;
+	lane_append(route, item);
+}
+
+/* ---------- sending ---------- */
+
+static Flight *
+make_flight(Route *route, Item *item)
+{
+	Flight	   *flight = mem_realloc(NULL, sizeof(*flight));
+	WireReader	reader;
+
+	wire_reader_init(&reader, item->message->bytes, item->message->len);
+	if (!wire_message_read(&reader, &flight->wire))
+		assert(!"what was written by wire_message_write reads back");
+	flight->delivery = (Delivery) {
+		.message = &flight->wire,
+		.attempt = item->attempts + 1,
+		.owner = flight,
+	};
+	flight->route = route;
+	flight->item = item;
+	return flight;
+}
+
+static bool
+submit(Route *route, Item *item)
+{
+	Engine	   *engine = route->engine;
+	Flight	   *flight = make_flight(route, item);
+
+	if (!engine->ops->submit(engine->arg, route, &flight->delivery))
+	{
+		mem_free(flight);
+		route->sink_full = true;
+		lane_put_back(route, item);
+		return false;
+	}
+	LIST_INSERT_HEAD(&route->flights, flight, link);
+	item->state = ITEM_INFLIGHT;
+	route->inflight++;
+	if (item->key != NULL)
+		item->key->inflight++;
+	circuit_sent(&route->circuit);
+	return true;
+}
+
+static void
+bury(Route *route, Item *item, const char *reason)
+{
+	Key		   *key = item->key;
+
+	park_item(route, item, PARKED_DEAD, -1, reason);
+	if (key != NULL)
+		lane_wake(route, key);
+}
+
+static void
+send_ready(Route *route)
+{
+	const Engine *engine = route->engine;
+	Item	   *item;
+
+	while (route_able(route) && !engine->hold && !engine->draining &&
+		   !route->sink_full)
+	{
+		bool		dropped = route->spec.state == SPEC_DROPPED;
+
+		if (!dropped &&
+			(route->inflight >= (uint32_t) route->spec.concurrency ||
+			 !circuit_may_send(&route->circuit, (int) route->inflight,
+							   engine->now_ms)))
+			break;
+		item = lane_next(route);
+		if (item == NULL)
+			break;
+		if (dropped)
+			bury(route, item, "the route was dropped");
+		else if (!submit(route, item))
+			break;
+	}
+}
+
+void
+route_run(Route *route)
+{
+	park_run(route);
+	window_run(route);
+	send_ready(route);
+	if (may_stream(route))
+		route->mode = ROUTE_STREAM;
+}
+
+/* ---------- answers ---------- */
+
+static void
+delivered(Route *route, Item *item)
+{
+	Engine	   *engine = route->engine;
+	Facts	   *facts = engine_facts(engine);
+
+	if (item->message->commit_time > 0)
+		observe(&route->stats.commit_to_delivered,
+				engine->wall_us - item->message->commit_time);
+	if (item->row != NULL)
+	{
+		park_delivered(route, item);
+		return;
+	}
+	if (item->in_tail)
+		tail_end_item(&route->tail, item, true);
+	else if (item->from_backlog)
+	{
+		*ARRAY_PUSH(&facts->progress) = (FactProgress) {
+			route->spec.id, item->index, item->seq
+		};
+		facts_touch(facts, engine->now_ms);
+	}
+	else
+		engine_placed(engine, item->message);
+	lane_remove(route, item);
+}
+
+/* It goes without an answer that counts, and keeps its place. */
+static void
+return_item(Route *route, Item *item)
+{
+	if (item->row != NULL)
+		park_retry(route, item);
+	else if (item->in_tail)
+	{
+		tail_end_item(&route->tail, item, false);
+		lane_remove(route, item);
+	}
+	else if (item->key == NULL)
+		lane_set_state(route, item, ITEM_READY);
+}
+
+static void
+transient(Route *route, Item *item, const Outcome *outcome)
+{
+	Engine	   *engine = route->engine;
+	const Key  *key = item->key;
+	CircuitState before = route->circuit.state;
+	int64_t		delay_ms;
+	RetryVerdict verdict;
+
+	if (circuit_failed(&route->circuit, item->message->id, engine->now_ms))
+	{
+		route->stats.circuit_opened += before == CIRCUIT_CLOSED;
+		return_item(route, item);
+		route_to_backlog(route);
+		return;
+	}
+	if (item->row == NULL && key != NULL &&
+		(!TAILQ_EMPTY(&key->rows) || key->dead_pending > 0))
+	{
+		/* one before it failed and took it along: it waits behind that */
+		park_item(route, item, PARKED_NEW, -1, NULL);
+		return;
+	}
+	item->attempts++;
+	verdict = retry_decide(&route->spec, outcome, item->attempts,
+						   engine_dice(engine), &delay_ms);
+	if (verdict == RETRY_DEAD)
+		park_item(route, item, PARKED_DEAD, -1, outcome->error);
+	else
+		park_item(route, item, PARKED_FAILED, delay_ms, outcome->error);
+}
+
+static void
+decide(Route *route, Item *item, const Outcome *outcome)
+{
+	switch (outcome->class)
+	{
+		case OUTCOME_OK:
+			circuit_alive(&route->circuit);
+			delivered(route, item);
+			break;
+		case OUTCOME_TRANSIENT:
+			transient(route, item, outcome);
+			break;
+		case OUTCOME_PERMANENT:
+			circuit_alive(&route->circuit);
+			item->attempts++;
+			park_item(route, item, PARKED_DEAD, -1, outcome->error);
+			break;
+	}
+}
+
+/* It is no longer with the sink. */
+static void
+land(Route *route, Item *item)
+{
+	assert(item->state == ITEM_INFLIGHT);
+	item->state = ITEM_QUEUED;
+	route->inflight--;
+	if (item->key != NULL)
+		item->key->inflight--;
+}
+
+void
+route_done(Route *route, Item *item, const Outcome *outcome)
+{
+	Engine	   *engine = route->engine;
+	Key		   *key = item->key;
+
+	land(route, item);
+	route->stats.outcomes[outcome->class]++;
+	observe(&route->stats.attempt, outcome->duration_us);
+	if (outcome->class != OUTCOME_OK || route->spec.trace_all)
+	{
+		facts_attempt(engine_facts(engine), item->message->id,
+					  route->spec.id, item->attempts + 1,
+					  engine_wall_ms(engine), outcome);
+		facts_touch(engine_facts(engine), engine->now_ms);
+	}
+	if (key != NULL)
+		key->pins++;
+	decide(route, item, outcome);
+	if (key != NULL)
+	{
+		key->pins--;
+		lane_wake(route, key);
+	}
+}
+
+void
+route_requeue(Route *route)
+{
+	Flight	   *flight;
+
+	route->sink_full = false;
+	while ((flight = LIST_FIRST(&route->flights)) != NULL)
+	{
+		Item	   *item = flight->item;
+		Key		   *key = item->key;
+
+		LIST_REMOVE(flight, link);
+		mem_free(flight);
+		land(route, item);
+		if (key != NULL)
+			key->pins++;
+		return_item(route, item);
+		if (key != NULL)
+		{
+			key->pins--;
+			lane_wake(route, key);
+		}
+	}
+	if (route->circuit.state == CIRCUIT_PROBING)
+		route->circuit.state = CIRCUIT_OPEN;
+}
+
+/* ---------- settle ---------- */
+
+void
+route_flush(Route *route, Facts *facts)
+{
+	const Engine *engine = route->engine;
+	int64_t		written;
+
+	written = tail_flush(&route->table_tail, facts, route->spec.id,
+						 engine->run, &route->table_seq_next, engine->now_ms);
+	if (written > 0 && route->table_seq_next - 1 > route->seq_written)
+		route->seq_written = route->table_seq_next - 1;
+	route->backlog_ids += written;
+	written = tail_flush(&route->tail, facts, route->spec.id,
+						 engine->run, &route->seq_next, engine->now_ms);
+	if (written > 0)
+		route->seq_written = route->seq_next - 1;
+	route->backlog_ids += written;
+	TAILQ_CONCAT(&route->rows_out, &route->rows_new, in_unsettled);
+	for (uint32_t i = 0; i < route->dead_new.count; i++)
+		*ARRAY_PUSH(&route->dead_out) = route->dead_new.items[i];
+	route->dead_new.count = 0;
+}
+
+void
+route_settled(Route *route)
+{
+	park_settled(route);
+}
+
+int64_t
+route_next_ms(const Route *route)
+{
+	int64_t		next = INT64_MAX;
+	const Row  *row = due_first(&route->due);
+
+	if (!route_able(route))
+		return next;
+	if (row != NULL && route->nretries < (uint32_t) route->spec.concurrency)
+		next = row->due_ms;
+	if (route->reread_ms > 0 && route->batch == NULL &&
+		route->reread_ms < next)
+		next = route->reread_ms;
+	if (route->circuit.state == CIRCUIT_CLOSED)
+		return next;
+	return route->inflight > 0 ? INT64_MAX : route->circuit.probe_at_ms;
+}

@@ -1,0 +1,228 @@
+/*
+ * relay/core/route.h
+ *
+ * One route as the relay works on it.
+ *
+ *	STREAM	open messages are in the lane, in memory; the stream feeds it.
+ *	BACKLOG	the lane is a window on the head of the backlog; the stream
+ *			feeds the tail, which each settle writes.
+ *
+ * Going to BACKLOG moves all open messages of the lane, in order, to the
+ * tail.  The way back is open when the backlog is empty and nothing waits to
+ * be written to it.
+ *
+ * Who decides what: lane.c which item may go, park.c what becomes of waiting
+ * rows, window.c what is read from the backlog, route.c what an answer means.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#ifndef OUTBOX_ROUTE_H
+#define OUTBOX_ROUTE_H
+
+#include "core/circuit.h"
+#include "core/delivery.h"
+#include "core/due.h"
+#include "core/keys.h"
+#include "core/spec.h"
+#include "core/tail.h"
+
+/* Items in the lane of a route; one more and it goes to BACKLOG. */
+#define ROUTE_LANE_MAX		4096
+
+/* Waiting rows of a route held in memory; past it nothing more is parked. */
+#define ROUTE_ROWS_MAX		10000
+
+/* Messages of one fetch, and the bytes that one is meant to bring. */
+#define ROUTE_FETCH_MAX		1000
+#define ROUTE_FETCH_BYTES	(2 * 1024 * 1024)
+
+/* seq and pos of what the stream brought lie above those from the table. */
+#define ROUTE_POS_STREAM	((int64_t) 1 << 56)
+
+/* A message not found is looked for again after this. */
+#define ROUTE_REREAD_MS		100
+
+typedef struct Engine Engine;
+typedef struct Route Route;
+
+typedef enum RouteMode
+{
+	ROUTE_STREAM,
+	ROUTE_BACKLOG
+} RouteMode;
+
+/* A segment of the backlog that has been read. */
+typedef struct Segment
+{
+	int64_t		seq;
+	int64_t		run;
+	int64_t		pos;
+	int16_t		generation;
+	uint32_t	nids;
+	uint32_t	next;			/* index of the next to be loaded */
+	int64_t    *ids;
+	bool	   *gone;			/* done, or under way already */
+	STAILQ_ENTRY(Segment) link;
+} Segment;
+
+/* Messages to be read by id, for one route. */
+typedef struct FetchBatch
+{
+	Route	   *route;
+	uint32_t	count;
+	uint32_t	cursor;			/* answers come in the order of ids */
+	int64_t		ids[ROUTE_FETCH_MAX];
+	Item	   *items[ROUTE_FETCH_MAX];	/* NULL: no longer wanted */
+} FetchBatch;
+
+/* A delivery under way, with what it points to. */
+typedef struct Flight
+{
+	Delivery	delivery;
+	WireMessage wire;
+	Route	   *route;
+	Item	   *item;
+	LIST_ENTRY(Flight) link;
+} Flight;
+
+/* Upper bounds in microseconds; the last bucket has none. */
+#define ROUTE_BUCKETS	16
+extern const int64_t route_bucket_us[ROUTE_BUCKETS - 1];
+
+typedef struct Histogram
+{
+	uint64_t	buckets[ROUTE_BUCKETS];
+	uint64_t	count;
+	int64_t		sum_us;
+} Histogram;
+
+typedef struct RouteStats
+{
+	uint64_t	outcomes[3];	/* attempts, by OutcomeClass */
+	uint64_t	dead;			/* messages that went DEAD */
+	uint64_t	circuit_opened;
+	Histogram	commit_to_delivered;
+	Histogram	attempt;
+} RouteStats;
+
+struct Route
+{
+	Engine	   *engine;
+	RouteSpec	spec;
+	bool		known;			/* spec has been read */
+	bool		keeps_order;	/* of the sink */
+	bool		sink_full;		/* until ready */
+	RouteMode	mode;
+	Circuit		circuit;
+	uint32_t	inflight;
+	LIST_HEAD(, Flight) flights;
+
+	struct ItemList lane;
+	uint32_t	lane_count;
+	struct ItemList ready;
+	struct ItemList reading;
+	Keys		keys;
+
+	/* waiting rows */
+	Due			due;
+	uint32_t	nrows;
+	uint32_t	nretries;		/* rows whose retry is under way */
+	struct RowList rows_new;	/* in the facts being collected */
+	struct RowList rows_out;	/* in the settle under way */
+	struct RowList rows_keyless;	/* of messages without an ordering key */
+	FACTS_ARRAY(int32_t) dead_new;	/* key hashes */
+	FACTS_ARRAY(int32_t) dead_out;
+
+	/* the backlog: the end that is not written, then what is */
+	Tail		tail;
+	Tail		table_tail;
+	int64_t		seq_next;
+	int64_t		table_seq_next;
+	int64_t		backlog_ids;	/* written, not yet gone */
+	int64_t		seq_written;	/* highest */
+	int64_t		seq_read;		/* up to here segments have been read */
+	int64_t		seq_asked;		/* seq_written when they were asked for */
+	bool		backlog_reading;
+	bool		pouring;		/* earlier ones are still to be written */
+	STAILQ_HEAD(, Segment) segments;
+	struct ItemList loading;
+	uint32_t	nloading;
+	FetchBatch *batch;
+	int64_t		reread_ms;		/* not before */
+	int64_t		missing_since_ms;	/* 0: none is missing */
+	int64_t		average_bytes;	/* of a body */
+
+	RouteStats	stats;
+	Route	   *next;			/* in the engine, by id */
+};
+
+extern Route *route_new(Engine *engine, int16_t id);
+extern void route_free(Route *route);
+
+/* route_take: a message that the stream brought and that is for this route. */
+extern void route_take(Route *route, Message *message);
+/* route_to_backlog: and all open messages with it. */
+extern void route_to_backlog(Route *route);
+/* route_run: retries that are due, reading, sending; when anything changed. */
+extern void route_run(Route *route);
+/* route_done: what the destination said. */
+extern void route_done(Route *route, Item *item, const Outcome *outcome);
+/* route_requeue: deliveries under way will get no answer (sink closed). */
+extern void route_requeue(Route *route);
+/* route_flush: adds the tails to the facts of the settle that goes out. */
+extern void route_flush(Route *route, Facts *facts);
+/* route_settled: that settle is committed. */
+extern void route_settled(Route *route);
+/* route_able: it is known and not paused. */
+extern bool route_able(const Route *route);
+/* route_next_ms: when route_run has something to do by itself; INT64_MAX. */
+extern int64_t route_next_ms(const Route *route);
+/* route_backlog_count: messages in the backlog, written or not. */
+extern int64_t route_backlog_count(const Route *route);
+
+/* ---- lane.c ---- */
+
+extern void lane_append(Route *route, Item *item);
+/* lane_wake: what of this key may go now, or must be parked. */
+extern void lane_wake(Route *route, Key *key);
+/* lane_next: the next item to send, taken from the ready list; or NULL. */
+extern Item *lane_next(Route *route);
+extern void lane_put_back(Route *route, Item *item);
+extern void lane_set_state(Route *route, Item *item, ItemState state);
+/* lane_remove: out of key, lane and lists, and freed. */
+extern void lane_remove(Route *route, Item *item);
+extern Item *lane_new_item(Message *message);
+
+/* ---- park.c ---- */
+
+/* park_load: a waiting row that was there at the start. */
+extern void park_load(Route *route, const FactPark *row, int64_t due_ms);
+/* park_item: item leaves the lane (or its row changes) by a row; freed. */
+extern void park_item(Route *route, Item *item, ParkedStatus status,
+					  int64_t delay_ms, const char *error);
+/* park_delivered: the row of a retry that went well is dropped. */
+extern void park_delivered(Route *route, Item *item);
+/* park_wake: the first row of the key becomes due if nothing is in its way. */
+extern void park_wake(Route *route, Row *row);
+/* park_retry: the item of a row goes without an answer; the row is due. */
+extern void park_retry(Route *route, Item *item);
+/* park_run: makes items of the rows that are due. */
+extern void park_run(Route *route);
+extern void park_settled(Route *route);
+extern void park_reset(Route *route);
+
+/* ---- window.c ---- */
+
+/* window_run: reads segments and bodies as long as there is room. */
+extern void window_run(Route *route);
+/* window_segment: a segment that was read; ids and done are copied. */
+extern void window_segment(Route *route, const Segment *segment,
+						   const IdSet *done);
+
+/* window_segments: that was all of them. */
+extern void window_segments(Route *route);
+extern void window_body(FetchBatch *batch, const WireMessage *wire);
+extern void window_fetched(FetchBatch *batch);
+extern void window_reset(Route *route);
+
+#endif							/* OUTBOX_ROUTE_H */

@@ -1,0 +1,55 @@
+/*
+ * relay/core/tail.h
+ *
+ * The end of a route's backlog that is not yet written: runs of ids in the
+ * order in which they are to go.  A settle takes it whole and turns it into
+ * segments of at most TAIL_SEGMENT ids.
+ *
+ * A route has two, because what is read from the table is to go before what
+ * the stream brought meanwhile: their seq and pos come from different ranges.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#ifndef OUTBOX_TAIL_H
+#define OUTBOX_TAIL_H
+
+#include "core/facts.h"
+
+#define TAIL_SEGMENT	1000
+
+typedef struct Item Item;
+
+typedef struct TailRun
+{
+	int64_t		first;
+	int64_t		last;			/* < first: removed */
+	int16_t		generation;
+	Item	   *item;			/* still under way, then first == last */
+} TailRun;
+
+typedef struct Tail
+{
+	TailRun    *items;
+	uint32_t	count;
+	uint32_t	room;
+	int64_t		ids;			/* in all, removed ones too */
+	int64_t		pos_next;
+} Tail;
+
+extern void tail_reset(Tail *tail);
+/* tail_add: behind all others. */
+extern void tail_add(Tail *tail, int16_t generation, int64_t first,
+					 int64_t last);
+/* tail_add_item: one id that is under way; sets item's index here. */
+extern void tail_add_item(Tail *tail, Item *item);
+/* tail_end_item: it is no longer under way; removed: nor to be written. */
+extern void tail_end_item(Tail *tail, Item *item, bool removed);
+/*
+ * tail_flush: everything into facts as segments numbered from *seq_next, which
+ * is raised; items under way learn their segment and index.  Returns how many
+ * ids were written.
+ */
+extern int64_t tail_flush(Tail *tail, Facts *facts, int16_t route_id,
+						  int64_t run, int64_t *seq_next, int64_t now_ms);
+
+#endif							/* OUTBOX_TAIL_H */
