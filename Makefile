@@ -53,7 +53,7 @@ relay: deps
 install: all
 	$(MAKE) -C extension PG_CONFIG='$(PG_CONFIG)' install
 	$(MAKE) -C decoder PG_CONFIG='$(PG_CONFIG)' install
-	$(MAKE) -C relay install
+	install -D -m 755 relay/outbox-relay $(DESTDIR)$(PREFIX)/bin/outbox-relay
 
 install-server: extension decoder
 	@$(as_root)$(MAKE) -s -C extension PG_CONFIG='$(PG_CONFIG)' install >/dev/null

@@ -1,0 +1,97 @@
+# test/lib/OutboxTest/Kafka.pm
+#
+# A real Apache Kafka of the test's own, by test/kafka/start.
+#
+# SPDX-License-Identifier: PostgreSQL
+package OutboxTest::Kafka;
+
+use strict;
+use warnings;
+
+use IPC::Run;
+use JSON::PP;
+use PostgreSQL::Test::Utils;
+
+my @brokers;
+
+# new(settings ...): NAME=VALUE, added to server.properties.
+sub new
+{
+	my ($class, @settings) = @_;
+	my $self = bless { dir => PostgreSQL::Test::Utils::tempdir() . '/kafka' },
+	  $class;
+	my ($out, $err) = ('', '');
+
+	push @brokers, $self->{dir};
+	IPC::Run::run(
+		[ "$OutboxTest::ROOT/test/kafka/start", $self->{dir}, @settings ],
+		'<', \undef, '>', \$out, '2>', \$err)
+	  or die "kafka did not start: $err";
+	$self->{bootstrap} = (split /\n/, $out)[-1];
+	return $self;
+}
+
+sub pid
+{
+	my ($self) = @_;
+	my $pid = PostgreSQL::Test::Utils::slurp_file("$self->{dir}/pid");
+	chomp $pid;
+	return $pid;
+}
+
+# signal: STOP and CONT freeze and wake the broker.
+sub signal
+{
+	my ($self, $signal) = @_;
+	return kill($signal, $self->pid);
+}
+
+sub stop
+{
+	my ($self) = @_;
+	return stop_dir($self->{dir});
+}
+
+sub stop_dir
+{
+	my ($dir) = @_;
+	return system("$OutboxTest::ROOT/test/kafka/stop", $dir) == 0;
+}
+
+# log_file(topic): all that is in the topic now, as lines of JSON in a file.
+sub log_file
+{
+	my ($self, $topic) = @_;
+	my $file = "$self->{dir}/$topic.jsonl";
+
+	unlink $file;
+	IPC::Run::run(
+		[
+			"$OutboxTest::ROOT/test/receiver/kafka_log.py",
+			'--bootstrap' => $self->{bootstrap},
+			'--topic' => $topic,
+			'--log' => $file,
+			'--body' => 'full'
+		],
+		'>', '/dev/null', '2>', '/dev/null');
+	return $file;
+}
+
+# records(topic): the same as a list.
+sub records
+{
+	my ($self, $topic) = @_;
+	my $file = $self->log_file($topic);
+	my $log = -e $file ? PostgreSQL::Test::Utils::slurp_file($file) : '';
+
+	return map { decode_json($_) } $log =~ /^(.*)\n/mg;
+}
+
+END
+{
+	my $status = $?;
+	stop_dir($_) foreach @brokers;
+	$? = $status;
+}
+
+1;
