@@ -11,6 +11,7 @@
 
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "utils/timestamp.h"
 
 /* Columns of outbox.message, in the order of sql/tables.sql. */
 enum

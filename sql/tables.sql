@@ -60,15 +60,15 @@ DECLARE
 	part text;
 BEGIN
 	FOR g IN 0..2 LOOP
-		EXECUTE format('CREATE TABLE outbox.message_%s PARTITION OF outbox.message FOR VALUES IN (%s)'
+		EXECUTE pg_catalog.format('CREATE TABLE outbox.message_%s PARTITION OF outbox.message FOR VALUES IN (%s)'
 					   ' PARTITION BY RANGE (shard_id)', g, g);
 		FOR i IN 0..leaves - 1 LOOP
-			part := format('message_%s_%s', g, i);
-			EXECUTE format('CREATE TABLE outbox.%I PARTITION OF outbox.message_%s'
+			part := pg_catalog.format('message_%s_%s', g, i);
+			EXECUTE pg_catalog.format('CREATE TABLE outbox.%I PARTITION OF outbox.message_%s'
 						   ' FOR VALUES FROM (%s) TO (%s)'
 						   ' WITH (autovacuum_vacuum_insert_threshold = -1)',
 						   part, g, i * 1024 / leaves, (i + 1) * 1024 / leaves);
-			EXECUTE format('CREATE INDEX %I ON outbox.%I (id)', part || '_id', part);
+			EXECUTE pg_catalog.format('CREATE INDEX %I ON outbox.%I (id)', part || '_id', part);
 		END LOOP;
 	END LOOP;
 END
@@ -88,7 +88,7 @@ COMMENT ON TABLE outbox.cluster IS 'where this database has lived: keeps ids uni
 
 /* The generation that enqueue writes to; only a hint. */
 CREATE TABLE outbox.generation (
-	only boolean PRIMARY KEY DEFAULT true CHECK (only),
+	one boolean PRIMARY KEY DEFAULT true CHECK (one),
 	current smallint NOT NULL CHECK (current BETWEEN 0 AND 2)
 );
 INSERT INTO outbox.generation (current) VALUES (0);
@@ -191,7 +191,7 @@ COMMENT ON TABLE outbox.attempt IS 'failed attempts, and all attempts of routes 
 
 /* The relay's own row: lease holder, position P, where that was. */
 CREATE TABLE outbox.relay (
-	only boolean PRIMARY KEY DEFAULT true CHECK (only),
+	one boolean PRIMARY KEY DEFAULT true CHECK (one),
 	epoch bigint NOT NULL,
 	instance text,
 	slot text,
@@ -215,10 +215,22 @@ INSERT INTO outbox.relay (epoch) VALUES (0);
 /* outbox.relay is not dumped: what it says is true of this copy alone. */
 SELECT pg_catalog.pg_extension_config_dump('outbox.message_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('outbox.route_id_seq', '');
-SELECT pg_catalog.pg_extension_config_dump(oid, '')
-FROM pg_catalog.pg_class
-WHERE relnamespace = 'outbox'::regnamespace AND relkind = 'r'
-	AND relname IN ('message_held', 'cluster', 'setting', 'route', 'dedup', 'resolved',
-					'backlog', 'parked', 'attempt')
-	OR relnamespace = 'outbox'::regnamespace AND relkind = 'r' AND relname ~ '^message_[0-2]_[0-9]+$';
+/* One by one: each call writes the same row of pg_extension. */
+DO $$
+DECLARE
+	relation pg_catalog.oid;
+BEGIN
+	FOR relation IN
+		SELECT c.oid
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n
+			ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+		WHERE n.nspname OPERATOR(pg_catalog.=) 'outbox' AND c.relkind OPERATOR(pg_catalog.=) 'r'
+			AND (c.relname IN ('message_held', 'cluster', 'setting', 'route', 'dedup', 'resolved',
+							   'backlog', 'parked', 'attempt')
+				 OR c.relname OPERATOR(pg_catalog.~) '^message_[0-2]_[0-9]+$')
+	LOOP
+		PERFORM pg_catalog.pg_extension_config_dump(relation, '');
+	END LOOP;
+END
+$$;
 SELECT pg_catalog.pg_extension_config_dump('outbox.generation', 'WHERE false');
