@@ -1,0 +1,876 @@
+/*
+ * relay/sink_kafka.c
+ *
+ * Delivers to a Kafka topic with librdkafka's idempotent producer.  The only
+ * truth is the delivery report.  librdkafka has threads of its own; its
+ * events come to the loop through an eventfd.
+ *
+ * Order.  Deliveries go out in the order of submit.  When one fails, nothing
+ * behind it in its partition may arrive before it is tried again, and
+ * librdkafka alone cannot promise that, so the whole producer is given up: a
+ * thread purges and destroys it, and only when it is gone for certain are
+ * all that had no report yet reported TRANSIENT, in the order of submit, and
+ * a new producer is made.  Meanwhile submit refuses.  A report that came
+ * before the end is told as it is.  Time-outs are ours, for the same reason:
+ * message.timeout.ms would drop one message and send the next.
+ *
+ * A broker judges batches, not messages.  A PERMANENT verdict is believed
+ * only of a delivery that was alone under way; else it is told as TRANSIENT,
+ * and later attempts go alone until the suspects are through.
+ *
+ * What librdkafka sends again within an attempt it does under the same
+ * sequence number, which the broker takes once.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#include "sink.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <librdkafka/rdkafka.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "core/mem.h"
+#include "http_headers.h"
+#include "log.h"
+#include "loop.h"
+
+#define REBUILD_WAIT_MS 1000
+#define TOPIC_MAX 250 /* Kafka's 249 and the NUL */
+
+/* Past ours: librdkafka's own time-out is only a second net. */
+#define TIMEOUT_SLACK_MS 5000
+
+/* One delivery that has been taken. */
+typedef struct Flight
+{
+	Delivery *delivery;
+	int64_t start_us;
+	bool alone;
+	bool judged; /* class and so on are known */
+	OutcomeClass class;
+	rd_kafka_resp_err_t code;
+	char error[OUTCOME_ERROR_MAX];
+	struct Flight *prev; /* in the order of submit */
+	struct Flight *next; /* also in idle */
+} Flight;
+
+typedef struct SinkKafka
+{
+	Sink base;
+	Loop *loop;
+	SinkCaller caller;
+	RouteSpec spec;
+	char topic[TOPIC_MAX]; /* "": the message's own */
+	rd_kafka_conf_t *conf; /* copied for each producer */
+	rd_kafka_t *rk;        /* NULL: being given up or rebuilt */
+	rd_kafka_queue_t *queue;
+	int event_fd; /* librdkafka writes, the loop reads */
+	Watch *watch;
+	int grave_fd; /* a burial is over */
+	Watch *grave_watch;
+	Timer *timer;  /* oldest delivery's time-out, or the next rebuild */
+	Timer *later;  /* verdicts of our own, and ready */
+	Flight *first; /* oldest */
+	Flight *last;
+	Flight *idle;
+	int suspects; /* verdicts that were not believed */
+	bool burying; /* the old producer is not gone yet */
+	bool hold;    /* a verdict of our own is to be told first */
+	bool wants_ready;
+	bool dispatching;
+	bool closed;
+	char fault[OUTCOME_ERROR_MAX]; /* last trouble with the brokers */
+	char cause[OUTCOME_ERROR_MAX]; /* why the producer is given up */
+} SinkKafka;
+
+/* A producer on its way out, owned by the thread that buries it. */
+typedef struct Burial
+{
+	rd_kafka_t *rk;
+	rd_kafka_queue_t *queue;
+	int event_fd; /* of its own; -1: nobody waits */
+} Burial;
+
+/*
+ * What never works, however often it is tried.  All others are TRANSIENT,
+ * those that an operator can mend (topic, authorization) on purpose.
+ */
+static const rd_kafka_resp_err_t permanent_errors[] = {
+	RD_KAFKA_RESP_ERR_INVALID_MSG,
+	RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE,
+	RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+	RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION,
+	RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP,
+	RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
+	RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT,
+	RD_KAFKA_RESP_ERR_INVALID_RECORD,
+};
+
+/* These stand whatever the configuration says; another value is an error. */
+static const struct
+{
+	const char *name;
+	const char *value;
+} forced[] = {
+	{"enable.idempotence", "true"},
+	{"acks", "all"},
+	{"request.required.acks", "-1"},
+	{"delivery.report.only.error", "false"},
+	{"partitioner", "murmur2_random"},
+	/* A batch that fails stops the producer instead of leaving a gap. */
+	{"enable.gapless.guarantee", "true"},
+};
+
+/* For low latency: what has gathered while a request was out is a batch. */
+static const struct
+{
+	const char *name;
+	const char *value;
+} defaults[] = {
+	{"client.id", "outbox-relay"},
+	{"linger.ms", "0"},
+	{"socket.nagle.disable", "true"},
+	/* What a broker takes by default; librdkafka's own is a little less. */
+	{"message.max.bytes", "1048588"},
+	{"queue.buffering.max.messages", "10000"},
+	{"queue.buffering.max.kbytes", "65536"},
+	{"reconnect.backoff.max.ms", "1000"},
+	{"log.queue", "true"},
+	{"topic.metadata.propagation.max.ms", "5000"},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static OutcomeClass
+class_of_error(rd_kafka_resp_err_t code)
+{
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return OUTCOME_OK;
+	for (size_t i = 0; i < COUNT(permanent_errors); i++)
+	{
+		if (permanent_errors[i] == code)
+			return OUTCOME_PERMANENT;
+	}
+	return OUTCOME_TRANSIENT;
+}
+
+/* ---- flights ---- */
+
+static Flight *
+flight_add(SinkKafka *sink, Delivery *delivery)
+{
+	Flight *flight = sink->idle;
+
+	if (flight != NULL)
+		sink->idle = flight->next;
+	else
+		flight = mem_alloc(sizeof(*flight));
+	flight->delivery = delivery;
+	flight->start_us = loop_now_us(sink->loop);
+	flight->alone = sink->first == NULL;
+	flight->judged = false;
+	flight->error[0] = '\0';
+	flight->next = NULL;
+	flight->prev = sink->last;
+	if (sink->last != NULL)
+	{
+		sink->last->alone = false;
+		sink->last->next = flight;
+	}
+	else
+		sink->first = flight;
+	sink->last = flight;
+	return flight;
+}
+
+static void
+flight_remove(SinkKafka *sink, Flight *flight)
+{
+	*(flight->prev != NULL ? &flight->prev->next : &sink->first) = flight->next;
+	*(flight->next != NULL ? &flight->next->prev : &sink->last) = flight->prev;
+	flight->next = sink->idle;
+	sink->idle = flight;
+}
+
+static void
+flight_judge(Flight *flight, OutcomeClass class, rd_kafka_resp_err_t code,
+			 const char *text)
+{
+	flight->judged = true;
+	flight->class = class;
+	flight->code = code;
+	snprintf(flight->error, sizeof(flight->error), "%s", text);
+}
+
+/* The caller may submit or close from here. */
+static void
+flight_done(SinkKafka *sink, Flight *flight)
+{
+	Outcome outcome;
+
+	outcome.class = flight->class;
+	outcome.status = flight->code;
+	outcome.retry_after_ms = -1;
+	outcome.duration_us = loop_now_us(sink->loop) - flight->start_us;
+	outcome.answer_len = 0;
+	memcpy(outcome.error, flight->error, sizeof(outcome.error));
+	if (sink->suspects > 0 && flight->delivery->attempt > 1 && flight->alone)
+		sink->suspects--;
+	flight_remove(sink, flight);
+	sink->caller.done(sink->caller.arg, flight->delivery, &outcome);
+}
+
+static void
+flights_free(Flight *flight)
+{
+	while (flight != NULL)
+	{
+		Flight *next = flight->next;
+
+		mem_free(flight);
+		flight = next;
+	}
+}
+
+/* ---- the producer ---- */
+
+static bool
+producer_make(SinkKafka *sink, char *err, size_t err_size)
+{
+	static const uint64_t one = 1;
+	rd_kafka_conf_t *conf = rd_kafka_conf_dup(sink->conf);
+
+	sink->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, err, err_size);
+	if (sink->rk == NULL)
+	{
+		rd_kafka_conf_destroy(conf);
+		return false;
+	}
+	rd_kafka_set_log_queue(sink->rk, NULL);
+	sink->queue = rd_kafka_queue_get_main(sink->rk);
+	rd_kafka_queue_io_event_enable(sink->queue, sink->event_fd, &one,
+								   sizeof(one));
+	return true;
+}
+
+static void *
+burial_run(void *arg)
+{
+	Burial *burial = arg;
+
+	rd_kafka_purge(burial->rk,
+				   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+	rd_kafka_queue_destroy(burial->queue);
+	rd_kafka_destroy_flags(burial->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	if (burial->event_fd >= 0)
+	{
+		eventfd_write(burial->event_fd, 1);
+		close(burial->event_fd);
+	}
+	mem_free(burial);
+	return NULL;
+}
+
+/* Signals are the loop's; a thread of ours must not take one. */
+static bool
+thread_start(void *(*run)(void *), void *arg)
+{
+	pthread_t thread;
+	sigset_t all;
+	sigset_t old;
+	int code;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	code = pthread_create(&thread, NULL, run, arg);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (code == 0)
+		pthread_detach(thread);
+	return code == 0;
+}
+
+/*
+ * Ending a producer waits for its threads, one of which may be in a name
+ * look-up.  So a thread does it, and tells the event_fd, when there is one,
+ * through a counter of its own that outlives the sink.
+ */
+static void
+producer_bury(SinkKafka *sink, int event_fd)
+{
+	Burial *burial = mem_alloc(sizeof(*burial));
+
+	rd_kafka_queue_io_event_enable(sink->queue, -1, NULL, 0);
+	burial->rk = sink->rk;
+	burial->queue = sink->queue;
+	burial->event_fd = event_fd;
+	sink->rk = NULL;
+	sink->queue = NULL;
+	if (!thread_start(burial_run, burial))
+		burial_run(burial);
+}
+
+static void
+sink_release(SinkKafka *sink)
+{
+	if (sink->rk != NULL)
+		producer_bury(sink, -1);
+	if (sink->conf != NULL)
+		rd_kafka_conf_destroy(sink->conf);
+	watch_free(sink->watch);
+	watch_free(sink->grave_watch);
+	timer_free(sink->timer);
+	timer_free(sink->later);
+	close(sink->event_fd);
+	close(sink->grave_fd);
+	flights_free(sink->first);
+	flights_free(sink->idle);
+	mem_free(sink);
+}
+
+/* From here to the end of the burial submit refuses. */
+static void
+producer_give_up(SinkKafka *sink)
+{
+	int fd = dup(sink->grave_fd);
+
+	if (fd < 0)
+	{
+		log_error("kafka_failed", "could not duplicate a descriptor: %m");
+		exit(1);
+	}
+	timer_clear(sink->timer);
+	sink->burying = true;
+	log_info("kafka_producer_ended", "route \"%s\": new producer after: %s",
+			 sink->spec.name, sink->cause);
+	producer_bury(sink, fd);
+}
+
+/* The caller may have closed the sink in a done or ready. */
+static void
+sink_finish(SinkKafka *sink)
+{
+	if (!sink->closed && sink->wants_ready && sink->rk != NULL && !sink->hold)
+	{
+		sink->wants_ready = false;
+		sink->caller.ready(sink->caller.arg);
+	}
+	sink->dispatching = false;
+	if (sink->closed)
+		sink_release(sink);
+}
+
+static void
+sink_rebuild(SinkKafka *sink)
+{
+	char err[OUTCOME_ERROR_MAX];
+
+	sink->cause[0] = '\0';
+	if (producer_make(sink, err, sizeof(err)))
+		return;
+	log_warning("kafka_producer_failed",
+				"route \"%s\": could not make a producer: %s", sink->spec.name,
+				err);
+	timer_set(sink->timer, REBUILD_WAIT_MS);
+}
+
+static void
+burial_over(void *arg, int fd, unsigned events)
+{
+	SinkKafka *sink = arg;
+	char text[OUTCOME_ERROR_MAX + 32];
+	eventfd_t count;
+
+	(void) events;
+	eventfd_read(fd, &count);
+	sink->burying = false;
+	sink->hold = false;
+	sink->dispatching = true;
+	snprintf(text, sizeof(text), "held back: %s", sink->cause);
+	while (!sink->closed && sink->first != NULL)
+	{
+		if (!sink->first->judged)
+			flight_judge(sink->first, OUTCOME_TRANSIENT,
+						 RD_KAFKA_RESP_ERR__PURGE_QUEUE, text);
+		flight_done(sink, sink->first);
+	}
+	if (!sink->closed)
+		sink_rebuild(sink);
+	sink_finish(sink);
+}
+
+/* ---- events ---- */
+
+static void
+sink_fail(SinkKafka *sink, const char *text)
+{
+	if (sink->cause[0] == '\0')
+		snprintf(sink->cause, sizeof(sink->cause), "%s", text);
+}
+
+static void
+report_read(SinkKafka *sink, const rd_kafka_message_t *report)
+{
+	Flight *flight = report->_private;
+	OutcomeClass class = class_of_error(report->err);
+
+	if (class == OUTCOME_OK)
+	{
+		flight_judge(flight, class, report->err, "");
+		flight_done(sink, flight);
+		return;
+	}
+	if (class == OUTCOME_PERMANENT && !flight->alone)
+	{
+		sink->suspects++;
+		class = OUTCOME_TRANSIENT;
+	}
+	flight_judge(flight, class, report->err, rd_kafka_err2str(report->err));
+	sink_fail(sink, flight->error);
+}
+
+static void
+error_read(SinkKafka *sink, rd_kafka_event_t *event)
+{
+	char text[OUTCOME_ERROR_MAX];
+
+	if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__FATAL)
+	{
+		rd_kafka_fatal_error(sink->rk, text, sizeof(text));
+		sink_fail(sink, text);
+		return;
+	}
+	snprintf(sink->fault, sizeof(sink->fault), "%s",
+			 rd_kafka_event_error_string(event));
+	log_debug("kafka_fault", "route \"%s\": %s", sink->spec.name, sink->fault);
+}
+
+static void
+log_read(SinkKafka *sink, rd_kafka_event_t *event)
+{
+	const char *facility;
+	const char *text;
+	int level;
+
+	if (rd_kafka_event_log(event, &facility, &text, &level) == 0)
+		log_debug("kafka_log", "route \"%s\": %s: %s", sink->spec.name,
+				  facility, text);
+}
+
+static void
+event_read(SinkKafka *sink, rd_kafka_event_t *event)
+{
+	const rd_kafka_message_t *report;
+
+	switch (rd_kafka_event_type(event))
+	{
+		case RD_KAFKA_EVENT_DR:
+			while (!sink->closed &&
+				   (report = rd_kafka_event_message_next(event)) != NULL)
+				report_read(sink, report);
+			break;
+		case RD_KAFKA_EVENT_ERROR:
+			error_read(sink, event);
+			break;
+		case RD_KAFKA_EVENT_LOG:
+			log_read(sink, event);
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+events_came(void *arg, int fd, unsigned events)
+{
+	SinkKafka *sink = arg;
+	rd_kafka_event_t *event;
+	eventfd_t count;
+
+	(void) events;
+	eventfd_read(fd, &count);
+	if (sink->rk == NULL)
+		return;
+	sink->dispatching = true;
+	while (!sink->closed &&
+		   (event = rd_kafka_queue_poll(sink->queue, 0)) != NULL)
+	{
+		event_read(sink, event);
+		rd_kafka_event_destroy(event);
+	}
+	if (!sink->closed && sink->cause[0] != '\0')
+		producer_give_up(sink);
+	sink_finish(sink);
+}
+
+/* Everything that is past its time has no answer; the rest waits behind it. */
+static void
+flights_time_out(SinkKafka *sink, int64_t now_us)
+{
+	int64_t limit_us = (int64_t) sink->spec.timeout_ms * 1000;
+	char text[OUTCOME_ERROR_MAX * 2];
+
+	snprintf(text, sizeof(text), "no delivery report within %d ms%s%s",
+			 sink->spec.timeout_ms, sink->fault[0] != '\0' ? ": " : "",
+			 sink->fault);
+	sink_fail(sink, text);
+	for (Flight *it = sink->first; it != NULL; it = it->next)
+	{
+		if (!it->judged && now_us - it->start_us >= limit_us)
+			flight_judge(it, OUTCOME_TRANSIENT,
+						 RD_KAFKA_RESP_ERR__MSG_TIMED_OUT, text);
+	}
+	producer_give_up(sink);
+}
+
+static void
+timer_came(void *arg)
+{
+	SinkKafka *sink = arg;
+	int64_t now_us = loop_now_us(sink->loop);
+	int64_t left_us;
+
+	if (sink->rk == NULL)
+	{
+		sink_rebuild(sink);
+		sink->dispatching = true;
+		sink_finish(sink);
+		return;
+	}
+	if (sink->first == NULL)
+		return;
+	left_us =
+		sink->first->start_us + (int64_t) sink->spec.timeout_ms * 1000 - now_us;
+	if (left_us > 0)
+		timer_set(sink->timer, (left_us + 999) / 1000);
+	else
+		flights_time_out(sink, now_us);
+}
+
+/* A verdict of our own: it is the last one taken, see sink_judge. */
+static void
+later_came(void *arg)
+{
+	SinkKafka *sink = arg;
+
+	if (sink->burying || !sink->hold)
+		return;
+	sink->dispatching = true;
+	sink->hold = false;
+	flight_done(sink, sink->last);
+	sink_finish(sink);
+}
+
+/* ---- submit ---- */
+
+static bool
+topic_is_legal(const char *topic, size_t len)
+{
+	return len > 0 && len < TOPIC_MAX &&
+		   strspn(topic, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+						 "0123456789._-") == len;
+}
+
+/* The route's topic, else the message's; NULL when neither can be used. */
+static const char *
+topic_of(SinkKafka *sink, const WireMessage *message, char *room)
+{
+	if (sink->topic[0] != '\0')
+		return sink->topic;
+	if (message->topic.data == NULL || message->topic.len >= TOPIC_MAX)
+		return NULL;
+	memcpy(room, message->topic.data, message->topic.len);
+	room[message->topic.len] = '\0';
+	return topic_is_legal(room, message->topic.len) ? room : NULL;
+}
+
+static void
+header_add(rd_kafka_headers_t *headers, const char *name, WireBytes value)
+{
+	if (value.data != NULL)
+		rd_kafka_header_add(headers, name, -1, value.data, value.len);
+}
+
+static rd_kafka_headers_t *
+headers_make(const Delivery *delivery)
+{
+	const WireMessage *message = delivery->message;
+	rd_kafka_headers_t *headers = rd_kafka_headers_new(8 + message->nheaders);
+	char text[40];
+
+	snprintf(text, sizeof(text), "%" PRId64, message->id);
+	rd_kafka_header_add(headers, "outbox-message-id", -1, text, -1);
+	header_add(headers, "outbox-message-type", message->type);
+	header_add(headers, "outbox-biz-key", message->biz_key);
+	header_add(headers, "outbox-tag", message->tag);
+	snprintf(text, sizeof(text), "%d", delivery->attempt);
+	rd_kafka_header_add(headers, "outbox-attempt", -1, text, -1);
+	http_timestamp(message->create_time, text, sizeof(text));
+	rd_kafka_header_add(headers, "outbox-timestamp", -1, text, -1);
+	header_add(headers, "content-type", message->content_type);
+	for (int i = 0; i < message->nheaders; i++)
+		rd_kafka_header_add(
+			headers, (const char *) message->headers[i].name.data,
+			message->headers[i].name.len, message->headers[i].value.data,
+			message->headers[i].value.len);
+	return headers;
+}
+
+/* Copied, since after a close librdkafka may hold it a little longer. */
+static rd_kafka_resp_err_t
+message_produce(SinkKafka *sink, const char *topic, Flight *flight)
+{
+	const WireMessage *message = flight->delivery->message;
+	rd_kafka_headers_t *headers = headers_make(flight->delivery);
+	/* NULL would be a tombstone, which no message is. */
+	const void *payload =
+		message->payload.len > 0 ? (const void *) message->payload.data : "";
+	rd_kafka_resp_err_t code;
+
+	code = rd_kafka_producev(
+		sink->rk, RD_KAFKA_V_TOPIC(topic),
+		RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+		RD_KAFKA_V_KEY(message->message_key.data, message->message_key.len),
+		RD_KAFKA_V_VALUE((void *) payload, message->payload.len),
+		RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(flight), RD_KAFKA_V_END);
+	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+		rd_kafka_headers_destroy(headers);
+	return code;
+}
+
+/*
+ * Our own verdict, told from the loop.  Nothing else is taken before, so that
+ * no later one overtakes this.
+ */
+static void
+sink_judge(SinkKafka *sink, Flight *flight, OutcomeClass class,
+		   rd_kafka_resp_err_t code, const char *text)
+{
+	flight_judge(flight, class, code, text);
+	sink->hold = true;
+	timer_set(sink->later, 0);
+}
+
+/* The queue is full; alone in it, waiting would not help. */
+static bool
+submit_full(SinkKafka *sink, Flight *flight)
+{
+	if (sink->first != flight)
+	{
+		flight_remove(sink, flight);
+		sink->wants_ready = true;
+		return false;
+	}
+	sink_judge(sink, flight, OUTCOME_TRANSIENT, RD_KAFKA_RESP_ERR__QUEUE_FULL,
+			   "larger than queue.buffering.max.kbytes allows");
+	return true;
+}
+
+static bool
+sink_can_take(const SinkKafka *sink, const Delivery *delivery)
+{
+	if (sink->rk == NULL || sink->hold || sink->cause[0] != '\0')
+		return false;
+	/* Suspects go alone: see the head of this file. */
+	return sink->suspects == 0 || sink->first == NULL ||
+		   (delivery->attempt == 1 && sink->first->delivery->attempt == 1);
+}
+
+static bool
+sink_kafka_submit(Sink *base, Delivery *delivery)
+{
+	SinkKafka *sink = (SinkKafka *) base;
+	char room[TOPIC_MAX];
+	const char *topic = topic_of(sink, delivery->message, room);
+	rd_kafka_resp_err_t code;
+	Flight *flight;
+
+	assert(!delivery->message->payload_omitted);
+	if (!sink_can_take(sink, delivery))
+	{
+		sink->wants_ready = true;
+		return false;
+	}
+	flight = flight_add(sink, delivery);
+	if (topic == NULL)
+	{
+		sink_judge(sink, flight, OUTCOME_PERMANENT,
+				   RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION,
+				   "the message has no topic, or not a legal one, and the "
+				   "route has none");
+		return true;
+	}
+	code = message_produce(sink, topic, flight);
+	if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+		return submit_full(sink, flight);
+	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+		sink_judge(sink, flight, class_of_error(code), code,
+				   rd_kafka_err2str(code));
+	else if (!timer_is_set(sink->timer))
+		timer_set(sink->timer, sink->spec.timeout_ms);
+	return true;
+}
+
+/* ---- open and close ---- */
+
+static bool
+property_allowed(const KafkaProperty *property, char *err, size_t err_size)
+{
+	for (size_t i = 0; i < COUNT(forced); i++)
+	{
+		if (strcmp(property->name, forced[i].name) != 0 ||
+			strcmp(property->value, forced[i].value) == 0)
+			continue;
+		snprintf(err, err_size, "it is always %s here", forced[i].value);
+		return false;
+	}
+	if (strcmp(property->name, "transactional.id") == 0)
+	{
+		snprintf(err, err_size, "transactions are not used here");
+		return false;
+	}
+	return true;
+}
+
+static bool
+conf_set_properties(rd_kafka_conf_t *conf, const Config *config,
+					const KafkaCluster *cluster, char *err, size_t err_size)
+{
+	char text[256];
+
+	for (const KafkaProperty *it = cluster->properties; it; it = it->next)
+	{
+		if (property_allowed(it, text, sizeof(text)) &&
+			rd_kafka_conf_set(conf, it->name, it->value, text, sizeof(text)) ==
+				RD_KAFKA_CONF_OK)
+			continue;
+		snprintf(err, err_size, "%s:%d: property \"%s\" of [kafka %s]: %s",
+				 config->path != NULL ? config->path : "configuration",
+				 it->line, it->name, cluster->name, text);
+		return false;
+	}
+	return true;
+}
+
+static rd_kafka_conf_t *
+conf_make(const Config *config, const KafkaCluster *cluster,
+		  const RouteSpec *spec, char *err, size_t err_size)
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	char text[24];
+
+	for (size_t i = 0; i < COUNT(defaults); i++)
+		rd_kafka_conf_set(conf, defaults[i].name, defaults[i].value, NULL, 0);
+	for (size_t i = 0; i < COUNT(forced); i++)
+		rd_kafka_conf_set(conf, forced[i].name, forced[i].value, NULL, 0);
+	snprintf(text, sizeof(text), "%" PRId64,
+			 (int64_t) spec->timeout_ms + TIMEOUT_SLACK_MS);
+	rd_kafka_conf_set(conf, "message.timeout.ms", text, NULL, 0);
+	if (!conf_set_properties(conf, config, cluster, err, err_size))
+	{
+		rd_kafka_conf_destroy(conf);
+		return NULL;
+	}
+	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR |
+									   RD_KAFKA_EVENT_LOG |
+									   RD_KAFKA_EVENT_STATS);
+	return conf;
+}
+
+/* Target is CLUSTER/TOPIC, CLUSTER/ or CLUSTER. */
+static const KafkaCluster *
+target_read(const Config *config, const RouteSpec *spec, char *topic, char *err,
+			size_t err_size)
+{
+	const char *slash = strchr(spec->target, '/');
+	const char *wanted = slash != NULL ? slash + 1 : "";
+	size_t len =
+		slash != NULL ? (size_t) (slash - spec->target) : strlen(spec->target);
+	char name[SPEC_TARGET_MAX];
+	const KafkaCluster *cluster;
+
+	memcpy(name, spec->target, len);
+	name[len] = '\0';
+	cluster = config_kafka(config, name);
+	if (cluster == NULL)
+		snprintf(err, err_size,
+				 "route \"%s\": the configuration has no section [kafka %s]",
+				 spec->name, name);
+	else if (wanted[0] != '\0' && !topic_is_legal(wanted, strlen(wanted)))
+	{
+		snprintf(err, err_size, "route \"%s\": \"%s\" is not a legal topic",
+				 spec->name, wanted);
+		cluster = NULL;
+	}
+	else
+		snprintf(topic, TOPIC_MAX, "%s", wanted);
+	return cluster;
+}
+
+static Sink *
+sink_kafka_open(Loop *loop, const Config *config, const RouteSpec *spec,
+				SinkCaller caller, char *err, size_t err_size)
+{
+	char topic[TOPIC_MAX];
+	const KafkaCluster *cluster =
+		target_read(config, spec, topic, err, err_size);
+	SinkKafka *sink;
+	rd_kafka_conf_t *conf;
+
+	if (cluster == NULL)
+		return NULL;
+	conf = conf_make(config, cluster, spec, err, err_size);
+	if (conf == NULL)
+		return NULL;
+	sink = mem_alloc(sizeof(*sink));
+	sink->base.ops = &sink_kafka;
+	sink->loop = loop;
+	sink->caller = caller;
+	sink->spec = *spec;
+	sink->conf = conf;
+	memcpy(sink->topic, topic, sizeof(topic));
+	sink->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	sink->grave_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (sink->event_fd < 0 || sink->grave_fd < 0)
+	{
+		log_error("kafka_failed", "could not make an eventfd: %m");
+		exit(1);
+	}
+	sink->watch =
+		loop_watch(loop, sink->event_fd, LOOP_READ, events_came, sink);
+	sink->grave_watch =
+		loop_watch(loop, sink->grave_fd, LOOP_READ, burial_over, sink);
+	sink->timer = loop_timer(loop, timer_came, sink);
+	sink->later = loop_timer(loop, later_came, sink);
+	if (!producer_make(sink, err, err_size))
+	{
+		sink_release(sink);
+		return NULL;
+	}
+	return &sink->base;
+}
+
+static void
+sink_kafka_close(Sink *base)
+{
+	SinkKafka *sink = (SinkKafka *) base;
+
+	sink->closed = true;
+	if (!sink->dispatching)
+		sink_release(sink);
+}
+
+const SinkOps sink_kafka = {
+	.kind = "kafka",
+	.keeps_order = true,
+	.open = sink_kafka_open,
+	.submit = sink_kafka_submit,
+	.close = sink_kafka_close,
+};
