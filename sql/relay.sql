@@ -1,0 +1,445 @@
+/*
+ * sql/relay.sql
+ *
+ * What the relay calls: lease and takeover, start, what it reads at a start,
+ * and the one function by which it writes.  doc/interface.md is the contract.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+
+/* Helpers that SQL lacks; nobody is granted them. */
+CREATE FUNCTION outbox.lease_held() RETURNS boolean
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'outbox_lease_held';
+COMMENT ON FUNCTION outbox.lease_held() IS 'does this very session hold the lease';
+
+CREATE FUNCTION outbox.fence_exclusive() RETURNS void
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'outbox_fence_exclusive';
+COMMENT ON FUNCTION outbox.fence_exclusive() IS 'keeps every settle out until the transaction ends';
+
+CREATE FUNCTION outbox.system_identifier() RETURNS bigint
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'outbox_system_identifier';
+COMMENT ON FUNCTION outbox.system_identifier() IS 'of this server, as in pg_control_system()';
+
+CREATE FUNCTION outbox.timeline() RETURNS integer
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'outbox_timeline';
+COMMENT ON FUNCTION outbox.timeline() IS 'the timeline that this server writes to';
+
+CREATE FUNCTION outbox.next_xid() RETURNS xid8
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'outbox_next_xid';
+COMMENT ON FUNCTION outbox.next_xid() IS 'above every transaction id given out so far';
+
+CREATE FUNCTION outbox.register() RETURNS void
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'outbox_register';
+COMMENT ON FUNCTION outbox.register() IS 'gives this system identifier and database a row in outbox.cluster';
+
+CREATE FUNCTION outbox.database_oid() RETURNS oid
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	AS 'SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()';
+COMMENT ON FUNCTION outbox.database_oid() IS 'OID of this database';
+
+CREATE FUNCTION @extschema@.outbox_lease(instance text) RETURNS boolean
+	LANGUAGE c VOLATILE STRICT SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'outbox_lease';
+COMMENT ON FUNCTION @extschema@.outbox_lease(text) IS 'tries to become the relay that delivers; true when this session is';
+
+/*
+ * When a session last did something that a frozen relay cannot have done.
+ * reply_time is the relay's own clock: the two may differ by less than the
+ * time-out.
+ */
+CREATE FUNCTION outbox.last_heard(holder integer, walsender integer) RETURNS timestamptz
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT greatest(
+		(SELECT greatest(reply_time, backend_start)
+		 FROM pg_catalog.pg_stat_replication WHERE pid = walsender),
+		CASE WHEN walsender IS NULL THEN greatest(
+			(SELECT greatest(backend_start, state_change)
+			 FROM pg_catalog.pg_stat_activity WHERE pid = holder),
+			(SELECT greatest(started, heartbeat) FROM outbox.relay WHERE pid = holder)) END);
+END;
+COMMENT ON FUNCTION outbox.last_heard(integer, integer) IS 'when the relay of these two backends last showed a sign of life';
+
+/* Only a walsender of ours in this database: nobody may end another's. */
+CREATE FUNCTION @extschema@.outbox_takeover(slot name, lease_timeout_ms integer) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE STRICT SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	holder integer;
+	walsender integer;
+	ended boolean := false;
+BEGIN
+	IF lease_timeout_ms < 1000 THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format('lease_timeout_ms must be at least 1000, not %s', lease_timeout_ms);
+	END IF;
+	SELECT l.pid INTO holder FROM pg_catalog.pg_locks AS l
+	WHERE l.locktype = 'advisory' AND l.database = outbox.database_oid()
+		AND l.classid = 1869968482 AND l.objid = 1 AND l.objsubid = 3
+		AND l.granted AND l.pid <> pg_backend_pid();
+	SELECT s.active_pid INTO walsender FROM pg_catalog.pg_replication_slots AS s
+	WHERE s.slot_name = slot AND s.database = current_database()
+		AND s.plugin = 'outbox_decoder';
+
+	IF outbox.last_heard(holder, walsender)
+		> clock_timestamp() - lease_timeout_ms * interval '1 millisecond' THEN
+		RETURN false;
+	END IF;
+	IF holder IS NOT NULL THEN
+		ended := pg_terminate_backend(holder);
+	END IF;
+	IF walsender IS NOT NULL THEN
+		ended := pg_terminate_backend(walsender) OR ended;
+	END IF;
+	RETURN ended;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.outbox_takeover(name, integer) IS 'ends a relay that has not been heard of for so long, and its walsender';
+
+CREATE FUNCTION outbox.is_armed() RETURNS boolean
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT NOT EXISTS (SELECT FROM outbox.cluster)
+		OR EXISTS (SELECT FROM outbox.cluster
+				   WHERE armed AND system_identifier = outbox.system_identifier()
+					   AND database_oid = outbox.database_oid());
+END;
+COMMENT ON FUNCTION outbox.is_armed() IS 'false in a copy until outbox_arm()';
+
+/*
+ * The fence first, then a statement of its own: that one sees the last settle
+ * of the run before.  Position and note are true of one identity only, and
+ * the note of one timeline only.
+ */
+CREATE FUNCTION @extschema@.outbox_start(instance text, slot name,
+		OUT run bigint, OUT armed boolean, OUT "position" pg_lsn,
+		OUT system_identifier bigint, OUT timeline integer, OUT schema_oid oid)
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	here_era bigint;
+	sysid constant bigint := outbox.system_identifier();
+	tli constant integer := outbox.timeline();
+	same boolean;
+BEGIN
+	IF NOT outbox.lease_held() THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'object_not_in_prerequisite_state',
+			MESSAGE = 'this session does not hold the lease',
+			HINT = 'Call outbox_lease() first, until it returns true.';
+	ELSIF current_setting('transaction_isolation') <> 'read committed' THEN
+		RAISE EXCEPTION USING
+			ERRCODE = 'invalid_transaction_state',
+			MESSAGE = 'outbox_start() must run in a READ COMMITTED transaction';
+	END IF;
+	PERFORM outbox.fence_exclusive();
+
+	armed := outbox.is_armed();
+	SELECT c.era INTO here_era FROM outbox.cluster AS c
+	WHERE c.system_identifier = sysid AND c.database_oid = outbox.database_oid();
+	SELECT r.system_identifier = sysid AND r.database_oid = outbox.database_oid()
+	INTO same FROM outbox.relay AS r;
+
+	UPDATE outbox.relay AS r SET
+		epoch = r.epoch + 1,
+		run = coalesce(here_era, 0) << 40 | (r.epoch + 1),
+		instance = $1, slot = $2, pid = pg_backend_pid(),
+		started = clock_timestamp(), heartbeat = clock_timestamp(),
+		"position" = CASE WHEN same THEN r."position" END,
+		noted_id = CASE WHEN same AND r.timeline = tli THEN r.noted_id END,
+		noted_xid = CASE WHEN same AND r.timeline = tli THEN r.noted_xid END,
+		system_identifier = sysid, database_oid = outbox.database_oid(), timeline = tli
+	RETURNING r.run, r."position", r.system_identifier, r.timeline
+	INTO run, "position", system_identifier, timeline;
+	schema_oid := (SELECT n.oid FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'outbox');
+END
+$$;
+COMMENT ON FUNCTION @extschema@.outbox_start(text, name) IS 'begins a new run of the relay: no settle of an older one is accepted any more';
+
+CREATE FUNCTION @extschema@.outbox_routes()
+	RETURNS TABLE (id smallint, name text, kind text, target text, state text, ordering text,
+		retry_initial_ms integer, retry_max_ms integer, retry_multiplier real,
+		max_attempts integer, timeout_ms integer, connect_timeout_ms integer,
+		concurrency integer, trace text)
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT r.id, r.name, r.kind, r.target, r.state,
+		coalesce(r.options ->> 'ordering', 'key'),
+		coalesce((r.options ->> 'retry_initial_ms')::integer, 1000),
+		coalesce((r.options ->> 'retry_max_ms')::integer, 600000),
+		coalesce((r.options ->> 'retry_multiplier')::real, 2),
+		coalesce((r.options ->> 'max_attempts')::integer, 16),
+		coalesce((r.options ->> 'timeout_ms')::integer, 10000),
+		coalesce((r.options ->> 'connect_timeout_ms')::integer, 3000),
+		coalesce((r.options ->> 'concurrency')::integer,
+				 CASE r.kind WHEN 'http' THEN 16 ELSE 1000 END),
+		coalesce(r.options ->> 'trace', 'failures')
+	FROM outbox.route AS r ORDER BY r.id;
+END;
+COMMENT ON FUNCTION @extschema@.outbox_routes() IS 'every route ever made, with its options filled in';
+
+/* R: what is resolved, and all that the floor says. */
+CREATE FUNCTION outbox.resolved_ids() RETURNS int8multirange
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT coalesce((SELECT range_agg(ids) FROM outbox.resolved), '{}')
+		+ int8multirange(int8range(1, (SELECT floor FROM outbox.relay) + 1));
+END;
+COMMENT ON FUNCTION outbox.resolved_ids() IS 'the merged set of ids that need no delivery any more';
+
+CREATE FUNCTION @extschema@.outbox_resolved() RETURNS TABLE (first bigint, last bigint)
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT lower(r), upper(r) - 1 FROM unnest(outbox.resolved_ids()) AS r ORDER BY 1;
+END;
+COMMENT ON FUNCTION @extschema@.outbox_resolved() IS 'the resolved ids as ranges, last inclusive';
+
+/*
+ * Where to look for what is not resolved.  Holes that are near to each other
+ * are looked at together: with one id in ten rolled back, a descent into each
+ * leaf for each hole would cost more than reading what lies between.
+ */
+CREATE FUNCTION outbox.windows(resolved int8multirange, below bigint)
+	RETURNS TABLE (first bigint, last bigint)
+	LANGUAGE sql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT min(h.first), max(h.last)
+	FROM (
+		SELECT g.first, g.last, count(*) FILTER (WHERE g.far) OVER (ORDER BY g.first) AS island
+		FROM (
+			SELECT lower(r) AS first, upper(r) - 1 AS last,
+				lower(r) - lag(upper(r)) OVER (ORDER BY r) > 100 AS far
+			FROM unnest(int8multirange(int8range(1, below)) - resolved) AS r
+		) AS g
+	) AS h
+	GROUP BY h.island;
+END;
+COMMENT ON FUNCTION outbox.windows(int8multirange, bigint) IS 'ranges of ids that together hold every id not resolved';
+
+/*
+ * One statement's snapshot for all.  The lateral subqueries keep OFFSET 0, and
+ * sequential scans are off, so that a leaf is only ever looked into by id.
+ */
+CREATE FUNCTION @extschema@.outbox_unresolved()
+	RETURNS TABLE (generation smallint, routes smallint[], first bigint, last bigint)
+	LANGUAGE plpgsql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+	resolved constant int8multirange := outbox.resolved_ids();
+BEGIN
+	RETURN QUERY
+	WITH windows AS MATERIALIZED (
+		SELECT w.first, w.last FROM outbox.windows(resolved, 9223372036854775807) AS w
+	), found AS MATERIALIZED (
+		SELECT m.* FROM windows AS w CROSS JOIN LATERAL (
+			SELECT m.id, m.generation, m.routes,
+				CASE WHEN current_setting('track_commit_timestamp') = 'on'
+					THEN pg_xact_commit_timestamp(m.xmin) END AS committed
+			FROM outbox.message AS m WHERE m.id BETWEEN w.first AND w.last OFFSET 0) AS m
+		WHERE NOT m.id <@ resolved
+	), kept AS (
+		SELECT p.message_id AS id, p.route_id FROM windows AS w CROSS JOIN LATERAL (
+			SELECT p.message_id, p.route_id FROM outbox.parked AS p
+			WHERE p.message_id BETWEEN w.first AND w.last OFFSET 0) AS p
+		UNION ALL
+		SELECT e.id, b.route_id FROM windows AS w CROSS JOIN LATERAL (
+			SELECT b.route_id, b.ids, b.done FROM outbox.backlog AS b
+			WHERE int8range(b.first_id, b.last_id, '[]') && int8range(w.first, w.last, '[]')
+			OFFSET 0) AS b
+		CROSS JOIN LATERAL unnest(b.ids) WITH ORDINALITY AS e (id, n)
+		WHERE NOT e.id <@ resolved AND NOT b.done @> (e.n - 1)::integer
+	), kept_by_id AS (
+		SELECT id, array_agg(route_id) AS routes FROM kept GROUP BY id
+	), remaining AS (
+		SELECT f.id, f.generation, f.committed, CASE WHEN k.id IS NULL THEN f.routes ELSE
+			ARRAY(SELECT r FROM unnest(f.routes) AS r WHERE r <> ALL (k.routes)) END AS routes
+		FROM found AS f LEFT JOIN kept_by_id AS k ON k.id = f.id
+	), marked AS (
+		SELECT r.*, (lag(r.id) OVER w = r.id - 1 AND lag(r.generation) OVER w = r.generation
+					 AND lag(r.routes) OVER w = r.routes) IS NOT TRUE AS begins
+		FROM remaining AS r
+		WINDOW w AS (ORDER BY r.committed NULLS FIRST, r.id)
+	), numbered AS (
+		SELECT m.*, count(*) FILTER (WHERE m.begins)
+				OVER (ORDER BY m.committed NULLS FIRST, m.id) AS number
+		FROM marked AS m
+	)
+	SELECT (min(n.generation))::smallint, min(n.routes), min(n.id), max(n.id)
+	FROM numbered AS n GROUP BY n.number ORDER BY n.number;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.outbox_unresolved() IS 'visible messages that are not resolved, as runs of ids with the routes that are left';
+
+CREATE FUNCTION @extschema@.outbox_fetch(ids bigint[])
+	RETURNS TABLE (id bigint, generation smallint, shard_id smallint, create_time timestamptz,
+		routes smallint[], type text, biz_key text, topic text, tag text, message_key text,
+		sharding_key text, content_type text, headers text[], payload bytea)
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+AS $$
+	SELECT m.* FROM unnest(ids) AS wanted (id) CROSS JOIN LATERAL (
+		SELECT m.id, m.generation, m.shard_id, m.create_time, m.routes, m.type, m.biz_key,
+			m.topic, m.tag, m.message_key, m.sharding_key, m.content_type,
+			ARRAY(SELECT v.part FROM jsonb_each_text(m.headers) WITH ORDINALITY AS h (key, value, n)
+				  CROSS JOIN LATERAL (VALUES (1, h.key), (2, h.value)) AS v (side, part)
+				  ORDER BY h.n, v.side),
+			m.payload
+		FROM outbox.message AS m WHERE m.id = wanted.id OFFSET 0) AS m;
+$$;
+COMMENT ON FUNCTION @extschema@.outbox_fetch(bigint[]) IS 'messages by id, wherever they are; those not visible are left out';
+
+CREATE FUNCTION @extschema@.outbox_backlog(route_id smallint, after_seq bigint, most integer)
+	RETURNS TABLE (seq bigint, generation smallint, run bigint, pos bigint, ids bigint[],
+		done int4multirange)
+	LANGUAGE sql STABLE STRICT SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT b.seq, b.generation, b.run, b.pos, b.ids, b.done
+	FROM outbox.backlog AS b
+	WHERE b.route_id = $1 AND b.seq > after_seq
+	ORDER BY b.seq LIMIT most;
+END;
+COMMENT ON FUNCTION @extschema@.outbox_backlog(smallint, bigint, integer) IS 'the next segments of a route that wait to be sent';
+
+CREATE FUNCTION @extschema@.outbox_waiting(most integer)
+	RETURNS TABLE (message_id bigint, route_id smallint, generation smallint, shard_id smallint,
+		key_hash integer, run bigint, pos bigint, status text, retry_count integer,
+		next_retry_time timestamptz)
+	LANGUAGE sql STABLE STRICT SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT w.message_id, w.route_id, w.generation, w.shard_id, w.key_hash, w.run, w.pos,
+		w.status, w.retry_count, w.next_retry_time
+	FROM outbox.route AS r CROSS JOIN LATERAL (
+		SELECT p.* FROM outbox.parked AS p
+		WHERE p.route_id = r.id AND p.status IN ('NEW', 'CLAIMED', 'FAILED')
+		ORDER BY p.run, p.pos LIMIT most) AS w
+	ORDER BY w.run, w.pos, w.route_id;
+END;
+COMMENT ON FUNCTION @extschema@.outbox_waiting(integer) IS 'parked messages that hold back later ones of their key, in order';
+
+CREATE FUNCTION @extschema@.outbox_settle(run bigint, system_identifier bigint, timeline integer,
+		"position" pg_lsn, generations smallint[], resolved int8multirange[], facts jsonb)
+	RETURNS void
+	LANGUAGE c VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'outbox_settle';
+COMMENT ON FUNCTION @extschema@.outbox_settle(bigint, bigint, integer, pg_lsn, smallint[], int8multirange[], jsonb)
+	IS 'the one way the relay writes';
+
+/* The greatest id that can have been given out; NULL before the first. */
+CREATE FUNCTION outbox.last_id() RETURNS bigint
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT (c.base + outbox.timeline() - 1) << 47
+		| CASE WHEN s.is_called THEN s.last_value ELSE 0 END
+	FROM outbox.cluster AS c CROSS JOIN outbox.message_id_seq AS s
+	WHERE c.system_identifier = outbox.system_identifier()
+		AND c.database_oid = outbox.database_oid();
+END;
+COMMENT ON FUNCTION outbox.last_id() IS 'no message has a greater id now';
+
+/*
+ * An id up to noted_id was taken by a transaction whose xid is below
+ * noted_xid.  When a snapshot's xmin has reached that, all of them have ended
+ * and are seen: an id that no leaf has will never be there.  A statement
+ * after the test has a snapshot at least as new.
+ */
+CREATE FUNCTION outbox.close_gaps() RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+AS $$
+DECLARE
+	noted record;
+	resolved int8multirange;
+	gaps int8multirange;
+BEGIN
+	SELECT r.noted_id, r.noted_xid INTO noted FROM outbox.relay AS r;
+	IF noted.noted_xid <= pg_snapshot_xmin(pg_current_snapshot()) THEN
+		resolved := outbox.resolved_ids();
+		SELECT int8multirange(int8range(1, noted.noted_id, '[]')) - resolved
+			- coalesce(range_agg(int8range(m.id, m.id, '[]')), '{}')
+		INTO gaps
+		FROM outbox.windows(resolved, noted.noted_id + 1) AS w CROSS JOIN LATERAL (
+			SELECT m.id FROM outbox.message AS m
+			WHERE m.id BETWEEN w.first AND w.last OFFSET 0) AS m
+		WHERE NOT m.id <@ resolved;
+		PERFORM outbox.add_gaps(gaps);
+		noted.noted_xid := NULL;
+	END IF;
+	IF noted.noted_xid IS NULL THEN
+		UPDATE outbox.relay SET noted_id = outbox.last_id();
+		UPDATE outbox.relay SET noted_xid = outbox.next_xid() WHERE noted_id IS NOT NULL;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION outbox.close_gaps() IS 'takes ids that were rolled back for resolved';
+
+/* A gap joins the generation of the ids beside it, so that ranges grow together. */
+CREATE FUNCTION outbox.add_gaps(gaps int8multirange) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	INSERT INTO outbox.resolved (generation, ids, resolved_at, epoch)
+	WITH edge AS MATERIALIZED (
+		SELECT s.generation, lower(e) AS first, upper(e) AS after
+		FROM outbox.resolved AS s CROSS JOIN LATERAL unnest(s.ids) AS e
+	), left_edge AS (
+		SELECT after, min(generation) AS generation FROM edge GROUP BY after
+	), right_edge AS (
+		SELECT first, min(generation) AS generation FROM edge GROUP BY first
+	)
+	SELECT coalesce(l.generation, r.generation, c.current) AS generation,
+		range_agg(g), clock_timestamp(), (SELECT epoch FROM outbox.relay)
+	FROM unnest(gaps) AS g
+	CROSS JOIN outbox.generation AS c
+	LEFT JOIN left_edge AS l ON l.after = lower(g)
+	LEFT JOIN right_edge AS r ON r.first = upper(g)
+	GROUP BY 1;
+END;
+COMMENT ON FUNCTION outbox.add_gaps(int8multirange) IS 'records ids that will never exist';
+
+CREATE FUNCTION outbox.merge() RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM outbox.close_gaps();
+	IF EXISTS (SELECT FROM outbox.resolved GROUP BY generation HAVING count(*) > 1) THEN
+		WITH old AS (
+			DELETE FROM outbox.resolved RETURNING generation, ids, resolved_at, epoch
+		)
+		INSERT INTO outbox.resolved (generation, ids, resolved_at, epoch)
+		SELECT o.generation, range_agg(o.ids), max(o.resolved_at), max(o.epoch)
+		FROM old AS o GROUP BY o.generation;
+	END IF;
+	UPDATE outbox.relay AS r SET floor = upper(s.ids) - 1
+	FROM unnest(outbox.resolved_ids()) AS s (ids)
+	WHERE s.ids @> r.floor + 1;
+END
+$$;
+COMMENT ON FUNCTION outbox.merge() IS 'the work of outbox_maintain()';
+
+CREATE FUNCTION @extschema@.outbox_maintain(run bigint) RETURNS void
+	LANGUAGE c VOLATILE STRICT SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'outbox_maintain';
+COMMENT ON FUNCTION @extschema@.outbox_maintain(bigint) IS 'merges what is resolved and closes the gaps of ids that no transaction can commit any more';
