@@ -131,6 +131,7 @@ warn_unsendable(Decoder *decoder, Relation relation, const char *why)
 			 errmsg("message " INT64_FORMAT " in table \"%s\" cannot be sent: %s",
 					decoder->message.id, RelationGetRelationName(relation),
 					why),
+			 decoder->unwarned == 0 ? 0 :
 			 errdetail("Before it, " UINT64_FORMAT " others were dropped without a warning.",
 					   decoder->unwarned)));
 	decoder->warned = now;
