@@ -236,7 +236,7 @@ CREATE FUNCTION @extschema@.outbox_unresolved()
 	RETURNS TABLE (generation smallint, routes smallint[], first bigint, last bigint)
 	LANGUAGE plpgsql STABLE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
-	SET enable_seqscan = off
+	SET enable_seqscan = off SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -291,7 +291,7 @@ CREATE FUNCTION @extschema@.outbox_fetch(ids bigint[])
 		sharding_key text, content_type text, headers text[], payload bytea)
 	LANGUAGE sql STABLE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
-	SET enable_seqscan = off
+	SET enable_seqscan = off SET jit = off
 AS $$
 	SELECT m.* FROM unnest(ids) AS wanted (id) CROSS JOIN LATERAL (
 		SELECT m.id, m.generation, m.shard_id, m.create_time, m.routes, m.type, m.biz_key,
@@ -316,6 +316,17 @@ BEGIN ATOMIC
 	ORDER BY b.seq LIMIT most;
 END;
 COMMENT ON FUNCTION @extschema@.outbox_backlog(smallint, bigint, integer) IS 'the next segments of a route that wait to be sent';
+
+CREATE FUNCTION @extschema@.outbox_backlog_summary()
+	RETURNS TABLE (route_id smallint, seq bigint, messages bigint)
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT b.route_id, max(b.seq), sum(array_length(b.ids, 1)
+		- (SELECT coalesce(sum(upper(d) - lower(d)), 0) FROM unnest(b.done) AS d))::bigint
+	FROM outbox.backlog AS b GROUP BY b.route_id ORDER BY b.route_id;
+END;
+COMMENT ON FUNCTION @extschema@.outbox_backlog_summary() IS 'of each route with a backlog: its last segment and how many messages wait';
 
 CREATE FUNCTION @extschema@.outbox_waiting(most integer)
 	RETURNS TABLE (message_id bigint, route_id smallint, generation smallint, shard_id smallint,
@@ -365,7 +376,7 @@ COMMENT ON FUNCTION outbox.last_id() IS 'no message has a greater id now';
 CREATE FUNCTION outbox.close_gaps() RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
-	SET enable_seqscan = off
+	SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
 	noted record;
