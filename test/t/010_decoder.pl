@@ -9,6 +9,8 @@ use strict;
 use warnings;
 use Cwd qw(abs_path);
 use File::Basename qw(dirname);
+use lib dirname(__FILE__) . '/../lib';
+use OutboxFrames qw(parse_frame parse_file kinds ids streamed_ids);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -73,74 +75,6 @@ sub text_changes
 	return sql(q{SELECT data FROM pg_logical_slot_get_changes('s', NULL, NULL, 'format', 'text')});
 }
 
-# A reader of frames by unpack(), as PROTOCOL.md says.
-
-sub take
-{
-	my ($bytes, $template, $size) = @_;
-	die "frame ends early" if length($$bytes) < $size;
-	my @values = unpack($template, substr($$bytes, 0, $size, ''));
-	return wantarray ? @values : $values[0];
-}
-
-sub take_string
-{
-	my ($bytes) = @_;
-	my $len = take($bytes, 'N', 4);
-	return $len == 0xFFFFFFFF ? undef : take($bytes, "a$len", $len);
-}
-
-sub take_routes
-{
-	my ($bytes) = @_;
-	my $n = take($bytes, 'n', 2);
-	return [ map { take($bytes, 's>', 2) } 1 .. $n ];
-}
-
-sub take_message
-{
-	my ($bytes) = @_;
-	my %m;
-	@m{qw(id generation shard_id create_time)} = take($bytes, 'q>s>s>q>', 20);
-	$m{routes} = take_routes($bytes);
-	$m{$_} = take_string($bytes)
-	  for qw(type biz_key topic tag message_key sharding_key content_type);
-	my $n = take($bytes, 'n', 2);
-	$m{headers} = [ map { take_string($bytes) } 1 .. 2 * $n ];
-	$m{omitted} = take($bytes, 'C', 1);
-	$m{payload} = take_string($bytes);
-	return \%m;
-}
-
-sub take_run
-{
-	my ($bytes) = @_;
-	my %r = (generation => take($bytes, 's>', 2), routes => take_routes($bytes));
-	@r{qw(first last)} = take($bytes, 'q>q>', 16);
-	return \%r;
-}
-
-my %heads = (
-	T => [ 'CNQ>q>NN', 29, qw(flags xid commit_end commit_time ordinal count) ],
-	C => [ 'NNN', 12, qw(xid subxid count) ],
-	S => [ 'NQ>q>', 20, qw(xid commit_end commit_time) ],
-	A => [ 'NN', 8, qw(xid subxid) ],
-	D => [ 'CQ>', 9, qw(bells commit_end) ]);
-
-sub parse_frame
-{
-	my ($bytes) = @_;
-	my %f = (size => length($bytes), kind => take(\$bytes, 'a', 1));
-	my ($template, $size, @names) = @{ $heads{ $f{kind} } };
-	@f{@names} = take(\$bytes, $template, $size);
-	$f{items} = [
-		map { $f{kind} eq 'T' ? take_message(\$bytes) : take_run(\$bytes) }
-		  1 .. ($f{count} // 0)
-	];
-	die length($bytes) . " bytes left" if length($bytes);
-	return \%f;
-}
-
 # Everything since the last call, as frames; each with its lsn.
 sub frames
 {
@@ -155,30 +89,6 @@ sub frames
 		push @frames, { lsn => $lsn, %{ parse_frame(pack('H*', $hex)) } };
 	}
 	return @frames;
-}
-
-sub kinds
-{
-	return join('', map { $_->{kind} } @_);
-}
-
-sub ids
-{
-	return [ map { $_->{id} } map { @{ $_->{items} } } @_ ];
-}
-
-# What a relay would keep of a streamed transaction.
-sub streamed_ids
-{
-	my ($xid, @frames) = @_;
-	my %aborted = map { $_->{subxid} => 1 } grep { $_->{kind} eq 'A' } @frames;
-	my @ids;
-	for my $chunk (grep { $_->{kind} eq 'C' && $_->{xid} == $xid } @frames)
-	{
-		next if $aborted{ $chunk->{subxid} } || $aborted{$xid};
-		push @ids, map { $_->{first} .. $_->{last} } @{ $chunk->{items} };
-	}
-	return \@ids;
 }
 
 sub test_options
@@ -425,12 +335,6 @@ EOC
 	ok($aborted && $aborted->{subxid} != $aborted->{xid}, 'the savepoint is said to be aborted');
 	ok(scalar(grep { $_->{kind} eq 'C' && "@{$_->{items}[0]{routes}}" eq '9' } @frames), 'runs carry their routes');
 
-	sql('BEGIN; SELECT count(msg(i)) FROM generate_series(9000, 11999) i; ROLLBACK; SELECT msg(70)');
-	@frames = frames();
-	my ($abort) = grep { $_->{kind} eq 'A' } @frames;
-	ok($abort && $abort->{xid} == $abort->{subxid}, 'a rollback is said when chunks were sent');
-	is_deeply(ids(grep { $_->{kind} eq 'T' } @frames), [70], 'and others go on');
-
 	sql(q{INSERT INTO other SELECT i, repeat('x', 100) FROM generate_series(1, 20000) i});
 	sql(q{BEGIN; INSERT INTO other SELECT i, repeat('x', 100) FROM generate_series(1, 20000) i; ROLLBACK; SELECT msg(71)});
 	is(kinds(frames()), 'T', 'large transactions without messages: no frame at all');
@@ -440,6 +344,9 @@ EOC
 # High water mark of the backend that decodes; shared_buffers are small.
 sub test_memory
 {
+	# a new slot: an old one reads earlier transactions again, and may spill those
+	sql(q{SELECT pg_drop_replication_slot('s')});
+	make_slot();
 	sql('SELECT msg(80)');
 	sql(q{BEGIN; SELECT count(msg(i)) FROM generate_series(100001, 300000) i; COMMIT});
 	my $hwm = q{SELECT substring(pg_read_file('/proc/self/status') FROM 'VmHWM:\s+(\d+)')};
@@ -474,6 +381,65 @@ sub test_walsender
 	return;
 }
 
+# Waits until the frames in the file are as wanted; gives them back.
+sub wait_for_frames
+{
+	my ($file, $wanted, $what) = @_;
+	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+	my @frames;
+	until ($wanted->(@frames = parse_file(-e $file ? slurp_file($file) : '')))
+	{
+		die "no $what in time, but " . kinds(@frames) if time > $deadline;
+		select(undef, undef, undef, 0.05);
+	}
+	return @frames;
+}
+
+sub has_kind
+{
+	my ($kind) = @_;
+	return sub { return scalar(grep { $_->{kind} eq $kind } @_) };
+}
+
+# One stream over transactions that are open while it reads.
+sub test_rollback_in_progress
+{
+	$node->append_conf('postgresql.conf', "logical_decoding_work_mem = '64kB'");
+	$node->reload;
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/live';
+	my $stream = IPC::Run::start([ 'pg_recvlogical', '-d', $node->connstr('postgres'), '-S', 's', '--start',
+			'--no-loop', '-F', '0', '-o', 'proto_version=1', '-f', $file ], '<', \undef, '2>', '/dev/null');
+	my $session = $node->background_psql('postgres', on_error_stop => 1);
+	my $many = 'SELECT FROM (SELECT count(msg(i)) FROM generate_series(%d, %d) i) a';
+
+	$session->query_safe('BEGIN; ' . sprintf($many, 9000, 11999));
+	sql('SELECT msg(71)');
+	wait_for_frames($file, has_kind('C'), 'chunk');
+	$session->query_safe('SAVEPOINT a; ' . sprintf($many, 12000, 13999));
+	$session->query_safe('ROLLBACK TO a');
+	$session->query_safe('ROLLBACK');
+	sql('SELECT msg(72)');
+	my @frames = wait_for_frames($file,
+		sub { return grep { $_->{kind} eq 'T' && $_->{items}[0]{id} == 72 } @_ }, 'message 72');
+	my @aborts = grep { $_->{kind} eq 'A' } @frames;
+	is($aborts[-1]{subxid}, $aborts[-1]{xid}, 'a rollback is said when chunks were sent');
+	is(scalar(@aborts), 2, 'and so is that of a savepoint');
+	is_deeply(ids(grep { $_->{kind} eq 'T' } @frames), [ 71, 72 ], 'others go on');
+	ok(!(grep { $_->{kind} eq 'S' } @frames), 'no commit is told');
+
+	$session->query_safe('BEGIN; INSERT INTO other SELECT i, repeat($$x$$, 100) FROM generate_series(1, 20000) i');
+	$session->query_safe('ROLLBACK');
+	sql('SELECT msg(73)');
+	my @more = wait_for_frames($file,
+		sub { return grep { $_->{kind} eq 'T' && $_->{items}[0]{id} == 73 } @_ }, 'message 73');
+	is(kinds(@more[ scalar(@frames) .. $#more ]), 'T', 'a rollback of other tables is not told');
+	$session->quit;
+	$stream->signal('INT');
+	$stream->finish;
+	$node->poll_query_until('postgres', q{SELECT NOT active FROM pg_replication_slots WHERE slot_name = 's'});
+	return;
+}
+
 start_server();
 make_schema();
 make_slot();
@@ -492,5 +458,6 @@ test_streaming();
 test_memory();
 $small_memory = '';
 test_walsender();
+test_rollback_in_progress();
 $node->stop;
 done_testing();
