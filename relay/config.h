@@ -68,6 +68,15 @@ typedef struct Config
  * found, what was expected" in err.
  */
 extern Config *config_read(const char *path, char *err, size_t err_size);
+
+/*
+ * config_parse: the same from memory; path is for messages and Config.path.
+ * config_print: as a file that reads back the same, conninfo included.
+ */
+extern Config *config_parse(const char *path, const char *text, size_t len,
+							char *err, size_t err_size);
+extern void config_print(const Config *config, FILE *out);
+
 extern void config_free(Config *config);
 extern const KafkaCluster *config_kafka(const Config *config, const char *name);
 /* config_print_reference: every setting as a Markdown table, for doc/. */
