@@ -99,7 +99,11 @@ static void
 payloads_check(FunctionCallInfo fcinfo)
 {
 	if (PG_ARGISNULL(ARG_PAYLOADS))
-		check_payload(NULL, 0);
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("payloads must not be null"),
+				 errhint("An empty array is allowed. array_agg() over no rows "
+						 "gives NULL: write coalesce(array_agg(...), '{}').")));
 }
 
 /* The ids, in the order of the payloads. */

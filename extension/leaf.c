@@ -15,7 +15,6 @@
 #include "access/tableam.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
-#include "storage/lmgr.h"
 #include "utils/rel.h"
 
 void
@@ -39,9 +38,13 @@ leaf_init(Leaves *leaves, Relation rel)
 
 	InitResultRelInfo(leaf, rel, 0, NULL, 0);
 	ExecOpenIndices(leaf, false);
+	/* Triggers on a leaf look for it here, and it is closed from here. */
+	leaves->estate->es_opened_result_relations =
+		lappend(leaves->estate->es_opened_result_relations, leaf);
 	/* All leaves have the columns of the parent, in its order. */
 	if (leaves->slot == NULL)
-		leaves->slot = table_slot_create(rel, NULL);
+		leaves->slot =
+			table_slot_create(rel, &leaves->estate->es_tupleTable);
 	return leaf;
 }
 
@@ -108,22 +111,15 @@ leaves_insert(Leaves *leaves, const Message *message)
 	ResetPerTupleExprContext(leaves->estate);
 }
 
-static void
-leaf_close(ResultRelInfo *leaf)
-{
-	ExecCloseIndices(leaf);
-	table_close(leaf->ri_RelationDesc, NoLock);
-}
-
 void
 leaves_close(Leaves *leaves)
 {
 	AfterTriggerEndQuery(leaves->estate);
-	if (leaves->slot != NULL)
-		ExecDropSingleTupleTableSlot(leaves->slot);
+	ExecResetTupleTable(leaves->estate->es_tupleTable, false);
+	ExecCloseResultRelations(leaves->estate);
 	for (int g = 0; g < OUTBOX_GENERATIONS; g++)
 		for (int i = 0; i < OUTBOX_LEAVES; i++)
 			if (leaves->leaf[g][i] != NULL)
-				leaf_close(leaves->leaf[g][i]);
+				table_close(leaves->leaf[g][i]->ri_RelationDesc, NoLock);
 	FreeExecutorState(leaves->estate);
 }

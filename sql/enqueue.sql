@@ -76,11 +76,11 @@ AS 'MODULE_PATHNAME', 'outbox_get';
 COMMENT ON FUNCTION outbox_get IS 'the value of a setting, its default if it was never set';
 REVOKE ALL ON FUNCTION outbox_get FROM PUBLIC;
 
-CREATE FUNCTION outbox_cache_changed() RETURNS trigger
+CREATE FUNCTION outbox.cache_changed() RETURNS trigger
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'outbox_cache_changed';
-COMMENT ON FUNCTION outbox_cache_changed IS 'trigger: tells every session to read routes and settings again';
-REVOKE ALL ON FUNCTION outbox_cache_changed FROM PUBLIC;
+COMMENT ON FUNCTION outbox.cache_changed IS 'trigger: tells every session to read routes and settings again';
+REVOKE ALL ON FUNCTION outbox.cache_changed FROM PUBLIC;
 
 /*
  * ENABLE ALWAYS and by row: a logical replication subscription fires nothing
@@ -93,10 +93,10 @@ BEGIN
 	FOREACH watched IN ARRAY ARRAY['route', 'setting', 'generation', 'cluster']::pg_catalog.name[] LOOP
 		EXECUTE pg_catalog.format(
 			'CREATE TRIGGER cache_changed AFTER INSERT OR UPDATE OR DELETE ON outbox.%I '
-			'FOR EACH ROW EXECUTE FUNCTION @extschema@.outbox_cache_changed()', watched);
+			'FOR EACH ROW EXECUTE FUNCTION outbox.cache_changed()', watched);
 		EXECUTE pg_catalog.format(
 			'CREATE TRIGGER cache_truncated AFTER TRUNCATE ON outbox.%I '
-			'FOR EACH STATEMENT EXECUTE FUNCTION @extschema@.outbox_cache_changed()', watched);
+			'FOR EACH STATEMENT EXECUTE FUNCTION outbox.cache_changed()', watched);
 		EXECUTE pg_catalog.format('ALTER TABLE outbox.%I ENABLE ALWAYS TRIGGER cache_changed', watched);
 		EXECUTE pg_catalog.format('ALTER TABLE outbox.%I ENABLE ALWAYS TRIGGER cache_truncated', watched);
 	END LOOP;

@@ -9,7 +9,7 @@
  */
 
 /* One row an option: what is allowed, in words too. */
-CREATE FUNCTION outbox_route_option(kind text)
+CREATE FUNCTION outbox.route_option(kind text)
 RETURNS TABLE (name text, preset jsonb, low numeric, high numeric, whole boolean, words text[])
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
@@ -25,9 +25,9 @@ AS $$
 		('concurrency', CASE WHEN kind = 'kafka' THEN '1000' ELSE '16' END::jsonb, 1, 100000, true, NULL),
 		('trace', '"failures"', NULL, NULL, false, '{failures,all}')
 $$;
-COMMENT ON FUNCTION outbox_route_option IS 'options of a route with defaults and what is allowed';
+COMMENT ON FUNCTION outbox.route_option IS 'options of a route with defaults and what is allowed';
 
-CREATE FUNCTION outbox_route_check_option(kind text, name text, value jsonb) RETURNS void
+CREATE FUNCTION outbox.route_check_option(kind text, name text, value jsonb) RETURNS void
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -36,13 +36,13 @@ DECLARE
 	allowed text;
 	good boolean;
 BEGIN
-	SELECT * INTO rule FROM @extschema@.outbox_route_option($1) o WHERE o.name = $2;
+	SELECT * INTO rule FROM outbox.route_option($1) o WHERE o.name = $2;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION USING
 			ERRCODE = 'invalid_parameter_value',
 			MESSAGE = format('unknown route option "%s"', $2),
 			HINT = format('Options are %s.',
-				(SELECT string_agg(o.name, ', ') FROM @extschema@.outbox_route_option($1) o));
+				(SELECT string_agg(o.name, ', ') FROM outbox.route_option($1) o));
 	END IF;
 	IF rule.words IS NOT NULL THEN
 		allowed := array_to_string(rule.words, ' or ');
@@ -64,10 +64,10 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION outbox_route_check_option IS 'raise unless the value of a route option is allowed';
+COMMENT ON FUNCTION outbox.route_check_option IS 'raise unless the value of a route option is allowed';
 
 /* The options given, over those that were, over the defaults. */
-CREATE FUNCTION outbox_route_options(kind text, was jsonb, given jsonb) RETURNS jsonb
+CREATE FUNCTION outbox.route_options(kind text, was jsonb, given jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -80,12 +80,12 @@ BEGIN
 			MESSAGE = 'options of a route must be a JSON object',
 			HINT = 'Write them like {"max_attempts": 5}.';
 	END IF;
-	PERFORM @extschema@.outbox_route_check_option($1, o.key, o.value) FROM jsonb_each(given) o;
+	PERFORM outbox.route_check_option($1, o.key, o.value) FROM jsonb_each(given) o;
 	/* 16.0 is a whole number too, but no integer for who reads it as text */
 	SELECT jsonb_object_agg(o.name,
 		CASE WHEN o.whole THEN to_jsonb(trunc(v.value::numeric)) ELSE v.value END)
 	INTO result
-	FROM @extschema@.outbox_route_option($1) o,
+	FROM outbox.route_option($1) o,
 		LATERAL (SELECT coalesce(given -> o.name, was -> o.name, o.preset)) v (value);
 	IF (result ->> 'retry_max_ms')::numeric < (result ->> 'retry_initial_ms')::numeric THEN
 		RAISE EXCEPTION USING
@@ -96,9 +96,9 @@ BEGIN
 	RETURN result;
 END
 $$;
-COMMENT ON FUNCTION outbox_route_options IS 'all options of a route: given over earlier over default';
+COMMENT ON FUNCTION outbox.route_options IS 'all options of a route: given over earlier over default';
 
-CREATE FUNCTION outbox_route_check_url(target text) RETURNS void
+CREATE FUNCTION outbox.route_check_url(target text) RETURNS void
 LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -126,9 +126,9 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION outbox_route_check_url IS 'raise unless the target is a URL that an http route may have';
+COMMENT ON FUNCTION outbox.route_check_url IS 'raise unless the target is a URL that an http route may have';
 
-CREATE FUNCTION outbox_route_check_target(kind text, target text) RETURNS void
+CREATE FUNCTION outbox.route_check_target(kind text, target text) RETURNS void
 LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -145,7 +145,7 @@ BEGIN
 			MESSAGE = 'target of a route must not be null';
 	END IF;
 	IF kind = 'http' THEN
-		PERFORM @extschema@.outbox_route_check_url(target);
+		PERFORM outbox.route_check_url(target);
 	ELSIF target !~ '^[A-Za-z0-9_-]{1,63}/[A-Za-z0-9._-]{0,249}$' OR target ~ '/\.{1,2}$' THEN
 		RAISE EXCEPTION USING
 			ERRCODE = 'invalid_parameter_value',
@@ -155,10 +155,10 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION outbox_route_check_target IS 'raise unless kind and target of a route are allowed';
+COMMENT ON FUNCTION outbox.route_check_target IS 'raise unless kind and target of a route are allowed';
 
 /* Of types or tags; what is the word for the error. */
-CREATE FUNCTION outbox_route_check_list(list text[], what text) RETURNS void
+CREATE FUNCTION outbox.route_check_list(list text[], what text) RETURNS void
 LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -185,7 +185,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION outbox_route_check_list IS 'raise unless the types or tags of a route are allowed';
+COMMENT ON FUNCTION outbox.route_check_list IS 'raise unless the types or tags of a route are allowed';
 
 CREATE FUNCTION outbox_route_create(
 	name text,
@@ -208,13 +208,13 @@ BEGIN
 			MESSAGE = format('invalid name of a route: %s', coalesce(quote_literal(left($1, 80)), 'null')),
 			HINT = 'Use 1 to 63 of a-z, 0-9, "_" and "-", beginning with a letter or a digit.';
 	END IF;
-	PERFORM @extschema@.outbox_route_check_target($2, $3);
-	PERFORM @extschema@.outbox_route_check_list($4, 'types');
+	PERFORM outbox.route_check_target($2, $3);
+	PERFORM outbox.route_check_list($4, 'types');
 	IF $5 IS NOT NULL THEN
-		PERFORM @extschema@.outbox_route_check_list($5, 'tags');
+		PERFORM outbox.route_check_list($5, 'tags');
 	END IF;
 	INSERT INTO outbox.route (name, kind, target, types, tags, options)
-	VALUES ($1, $2, $3, $4, $5, @extschema@.outbox_route_options($2, '{}', $6))
+	VALUES ($1, $2, $3, $4, $5, outbox.route_options($2, '{}', $6))
 	ON CONFLICT (name) WHERE state <> 'dropped' DO NOTHING
 	RETURNING id INTO result;
 	IF result IS NULL THEN
@@ -229,7 +229,7 @@ $$;
 COMMENT ON FUNCTION outbox_route_create IS 'make a route for messages of the given types and tags; returns its id';
 
 /* Locks the route, so that changes by two sessions follow one another. */
-CREATE FUNCTION outbox_route_find(name text) RETURNS outbox.route
+CREATE FUNCTION outbox.route_find(name text) RETURNS outbox.route
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -245,7 +245,7 @@ BEGIN
 	RETURN found_route;
 END
 $$;
-COMMENT ON FUNCTION outbox_route_find IS 'the route of that name, locked; an error if there is none';
+COMMENT ON FUNCTION outbox.route_find IS 'the route of that name, locked; an error if there is none';
 
 CREATE FUNCTION outbox_route_alter(
 	name text,
@@ -258,68 +258,68 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	was outbox.route := @extschema@.outbox_route_find($1);
+	was outbox.route := outbox.route_find($1);
 BEGIN
-	PERFORM @extschema@.outbox_route_check_target(was.kind, coalesce($2, was.target));
+	PERFORM outbox.route_check_target(was.kind, coalesce($2, was.target));
 	IF $3 IS NOT NULL THEN
-		PERFORM @extschema@.outbox_route_check_list($3, 'types');
+		PERFORM outbox.route_check_list($3, 'types');
 	END IF;
 	IF cardinality($4) > 0 THEN
-		PERFORM @extschema@.outbox_route_check_list($4, 'tags');
+		PERFORM outbox.route_check_list($4, 'tags');
 	END IF;
 	UPDATE outbox.route r
 	SET target = coalesce($2, was.target),
 		types = coalesce($3, was.types),
 		tags = CASE WHEN $4 IS NULL THEN was.tags WHEN cardinality($4) > 0 THEN $4 END,
-		options = @extschema@.outbox_route_options(was.kind, was.options, coalesce($5, '{}')),
+		options = outbox.route_options(was.kind, was.options, coalesce($5, '{}')),
 		update_time = now()
 	WHERE r.id = was.id;
 END
 $$;
 COMMENT ON FUNCTION outbox_route_alter IS 'change a route for messages enqueued from now on; NULL keeps, tags ''{}'' takes the choice by tag away';
 
-CREATE FUNCTION outbox_route_state(name text, state text) RETURNS void
+CREATE FUNCTION outbox.route_state(name text, state text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	was outbox.route := @extschema@.outbox_route_find($1);
+	was outbox.route := outbox.route_find($1);
 BEGIN
 	UPDATE outbox.route r SET state = $2, update_time = now()
 	WHERE r.id = was.id AND r.state <> $2;
 END
 $$;
-COMMENT ON FUNCTION outbox_route_state IS 'set the state of a route';
+COMMENT ON FUNCTION outbox.route_state IS 'set the state of a route';
 
 CREATE FUNCTION outbox_route_drop(name text) RETURNS void
 LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT @extschema@.outbox_route_state($1, 'dropped') $$;
+AS $$ SELECT outbox.route_state($1, 'dropped') $$;
 COMMENT ON FUNCTION outbox_route_drop IS 'drop a route; its name is free again, its id is not';
 
 CREATE FUNCTION outbox_route_pause(name text) RETURNS void
 LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT @extschema@.outbox_route_state($1, 'paused') $$;
+AS $$ SELECT outbox.route_state($1, 'paused') $$;
 COMMENT ON FUNCTION outbox_route_pause IS 'stop deliveries of a route; its messages are kept until it is resumed';
 
 CREATE FUNCTION outbox_route_resume(name text) RETURNS void
 LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT @extschema@.outbox_route_state($1, 'active') $$;
+AS $$ SELECT outbox.route_state($1, 'active') $$;
 COMMENT ON FUNCTION outbox_route_resume IS 'take up deliveries of a paused route';
 
 REVOKE ALL ON FUNCTION
-	outbox_route_option(text),
-	outbox_route_check_option(text, text, jsonb),
-	outbox_route_options(text, jsonb, jsonb),
-	outbox_route_check_url(text),
-	outbox_route_check_target(text, text),
-	outbox_route_check_list(text[], text),
+	outbox.route_option(text),
+	outbox.route_check_option(text, text, jsonb),
+	outbox.route_options(text, jsonb, jsonb),
+	outbox.route_check_url(text),
+	outbox.route_check_target(text, text),
+	outbox.route_check_list(text[], text),
 	outbox_route_create(text, text, text, text[], text[], jsonb),
-	outbox_route_find(text),
+	outbox.route_find(text),
 	outbox_route_alter(text, text, text[], text[], jsonb),
-	outbox_route_state(text, text),
+	outbox.route_state(text, text),
 	outbox_route_drop(text),
 	outbox_route_pause(text),
 	outbox_route_resume(text)
