@@ -15,6 +15,7 @@
 #include <assert.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -114,6 +115,16 @@ loop_begin_call(Loop *loop)
 		loop_read_clock(loop);
 }
 
+/* libevent's own words would stand in the log without time and level. */
+static void
+take_message(int severity, const char *message)
+{
+	if (severity >= EVENT_LOG_WARN)
+		log_warning("event_loop", "%s", message);
+	else
+		log_debug("event_loop", "%s", message);
+}
+
 Loop *
 loop_new(void)
 {
@@ -123,6 +134,9 @@ loop_new(void)
 
 	if (config == NULL)
 		return NULL;
+	/* A peer that has gone is an error of the write, not the end of us. */
+	signal(SIGPIPE, SIG_IGN);
+	event_set_log_callback(take_message);
 	/* The coarse clock would make timers up to 4 ms early or late. */
 	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
 	base = event_base_new_with_config(config);

@@ -26,7 +26,10 @@ typedef void (*WatchCall) (void *arg, int fd, unsigned events);
 typedef void (*TimerCall) (void *arg);
 typedef void (*SignalCall) (void *arg, int signo);
 
-/* loop_new: NULL only when the operating system refuses. */
+/*
+ * loop_new: NULL only when the operating system refuses.  From then on the
+ * process ignores SIGPIPE.
+ */
 extern Loop *loop_new(void);
 extern void loop_free(Loop *loop);
 

@@ -122,7 +122,8 @@ tap_done(void)
 		bool tap_passed = tap_report(tap_same_str(tap_got, tap_expected),      \
 									 __FILE__, __LINE__, __VA_ARGS__);         \
 		if (!tap_passed)                                                       \
-			diag("got \"%s\", expected \"%s\"", tap_got ? tap_got : "(null)",  \
+			diag("got \"%.500s\", expected \"%.500s\"",                        \
+				 tap_got ? tap_got : "(null)",                                 \
 				 tap_expected ? tap_expected : "(null)");                      \
 		tap_passed;                                                            \
 	})
