@@ -1,0 +1,339 @@
+"""
+test/lib/suites.py
+
+The suites of test/run: what each one builds and starts, and how its tests
+are counted.  A test file gives back a Result; nothing else is counted.
+
+SPDX-License-Identifier: PostgreSQL
+"""
+
+import glob
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
+
+from scratch import ROOT, Cluster, Scratch, pg_config, pgxs
+
+Result = namedtuple("Result", "name passed failed log")
+
+JOBS = int(os.environ.get("OUTBOX_JOBS", "2"))
+SANITIZE = "-fsanitize=address,undefined"
+CFLAGS = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wshadow",
+          "-g", "-O1", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all"]
+
+
+class Run:
+    """One suite being run: its scratch, where its logs go."""
+
+    def __init__(self, scratch, suite):
+        self.scratch, self.suite = scratch, suite
+        self.logs = os.path.join(ROOT, "build", "test", suite)
+        shutil.rmtree(self.logs, ignore_errors=True)
+        os.makedirs(self.logs)
+
+    def log(self, name):
+        return os.path.join(self.logs, os.path.basename(name) + ".log")
+
+    def files(self, pattern):
+        found = sorted(glob.glob(os.path.join(self.scratch.tree, pattern)))
+        wanted = os.environ.get("FILTER", "")
+        return [name for name in found if wanted in os.path.basename(name)]
+
+    def each(self, call, names, jobs=JOBS):
+        with ThreadPoolExecutor(jobs) as pool:
+            return list(pool.map(call, names))
+
+    def tap(self, name, command, **more):
+        """Runs what prints TAP, itself or under prove."""
+        log = self.log(name)
+        status = self.scratch.run(command, log, **more)
+        return count_tap(name, log, status)
+
+
+def read(log):
+    with open(log, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def count_tap(name, log, status):
+    """A bad exit without a failed test is a failure too, so is no test."""
+    text = read(log)
+    good = len(re.findall(r"^ok\b", text, re.M))
+    bad = len(re.findall(r"^not ok\b(?!.*# TODO)", text, re.M))
+    if bad == 0 and (status != 0 or good == 0 and "1..0" not in text):
+        bad = 1
+    return Result(name, good, bad, log)
+
+
+def count_regress(name, log, status):
+    text = read(log)
+    good = len(re.findall(r"\.\.\. ok\b", text))
+    bad = len(re.findall(r"\.\.\. (?:FAILED|failed)", text))
+    if bad == 0 and status != 0:
+        bad = 1
+    return Result(name, good, bad, log)
+
+
+def shell(run, command, log):
+    return run.scratch.run(["sh", "-c", command], log) == 0
+
+
+# -- C programs
+
+def build_archive(run, compiler, sanitize):
+    """The relay's objects, with what is shared, as an archive to link."""
+    archive = "relay/build-%s/all.a" % run.suite
+    log = run.log("build")
+    make = ("make -s -k -C relay -j2 objects BUILD=build-%s CC=%s"
+            " CFLAGS='-O1 -g -fno-omit-frame-pointer"
+            " -fno-sanitize-recover=all' SANITIZE='%s'"
+            % (run.suite, compiler, sanitize))
+    options = "relay/build-%s/options.o" % run.suite
+    done = shell(
+        run, make + " && %s %s %s -Idecoder -c -o %s decoder/options.c"
+        " && find relay/build-%s -name '*.o' | xargs ar rcs %s"
+        % (compiler, " ".join(CFLAGS), sanitize, options, run.suite, archive),
+        log)
+    return (archive if done else None), log
+
+
+def compile_test(run, compiler, sanitize, source, archive):
+    program = os.path.join(run.scratch.dir,
+                           os.path.basename(source)[:-len(".c")])
+    libraries = subprocess.check_output(
+        ["pkg-config", "--libs", "libcurl", "rdkafka", "libevent", "inih",
+         "jansson", "libsystemd"], text=True).split()
+    command = [compiler, *CFLAGS, sanitize,
+               "-Irelay", "-Idecoder", "-Iextension", "-Itest/unit",
+               "-I" + pg_config("includedir"), "-o", program, source, archive,
+               *libraries, "-L" + pg_config("libdir"), "-lpq", "-lm",
+               "-lpthread"]
+    return program if run.scratch.run(command, run.log(source)) == 0 else None
+
+
+def run_programs(run, sources, compiler, sanitize, arguments, build_sanitize):
+    archive, log = build_archive(run, compiler, build_sanitize)
+    if archive is None:
+        return [Result("build", 0, 1, log)]
+
+    def one(source):
+        program = compile_test(run, compiler, sanitize, source, archive)
+        if program is None:
+            return Result(source, 0, 1, run.log(source))
+        return arguments(source, program)
+
+    return run.each(one, sources)
+
+
+def suite_unit(run, sink=False):
+    sources = [name for name in run.files("test/unit/test_*.c")
+               if os.path.basename(name).startswith("test_sink") == sink]
+    if not sources:
+        return []
+    return run_programs(
+        run, sources, "cc", SANITIZE,
+        lambda source, program: run.tap(source, [program], timeout=300),
+        SANITIZE)
+
+
+def suite_sink(run):
+    return suite_unit(run, sink=True)
+
+
+def suite_fuzz(run):
+    seconds = int(os.environ.get("FUZZ_SECONDS", "20"))
+
+    def fuzz(source, program):
+        name = os.path.basename(source)[len("fuzz_"):-len(".c")]
+        found = run.scratch.make("found-" + name)
+        seeds = os.path.join(run.scratch.tree, "test/fuzz/corpus", name)
+        status = run.scratch.run(
+            [program, "-max_total_time=%d" % seconds, "-rss_limit_mb=1024",
+             "-max_len=70000", "-timeout=10", "-verbosity=0",
+             "-artifact_prefix=" + found + "/", found]
+            + ([seeds] if os.path.isdir(seeds) else []),
+            run.log(source), timeout=seconds + 120)
+        return Result(source, int(status == 0), int(status != 0),
+                      run.log(source))
+
+    sources = run.files("test/fuzz/fuzz_*.c")
+    if not sources:
+        return []
+    return run_programs(run, sources, "clang-14",
+                        "-fsanitize=fuzzer,address,undefined", fuzz,
+                        "-fsanitize=fuzzer-no-link,address,undefined")
+
+
+# -- scripts
+
+def suite_lint(run):
+    return [run.tap("lint", ["test/lint"])]
+
+
+def suite_shell(run):
+    files = run.files("test/shell/run_*.sh") + run.files("test/oracle/test_*.py")
+    return run.each(lambda name: run.tap(name, [name]), files)
+
+
+def prove(run, files, jobs):
+    def one(name):
+        base = os.path.basename(name)[:-len(".pl")]
+        place = run.scratch.make("t/" + base)
+        result = run.tap(name, ["prove", "-v", "--nocolor", name],
+                         env={"TESTDIR": place, "TESTDATADIR": place + "/data",
+                              "TESTLOGDIR": place + "/log"},
+                         cwd=place)
+        if result.failed == 0:
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            shutil.copytree(place, os.path.join(run.logs, base),
+                            dirs_exist_ok=True, symlinks=True,
+                            ignore=shutil.ignore_patterns("pgdata", "s.PGSQL*",
+                                                          ".s.*", "*.sock"))
+        return result
+
+    return run.each(one, files, jobs)
+
+
+def suite_relay(run):
+    return prove(run, run.files("test/t/*.pl"), JOBS)
+
+
+def suite_kafka(run):
+    files = run.files("test/t_kafka/*.pl")
+    if not files:
+        return []
+    log = run.log("fetch")
+    with open(log, "w", encoding="utf-8") as out:
+        fetched = subprocess.call([ROOT + "/test/kafka/fetch"],
+                                  stdout=out, stderr=out)
+    if fetched != 0:
+        return [Result("fetching Kafka", 0, 1, log)]
+    run.scratch.add(ROOT + "/build/kafka", "kafka")
+    return prove(run, files, 1)
+
+
+# -- in a server
+
+def in_cluster(call):
+    def suite(run):
+        log = run.log("server")
+        cluster = Cluster(run.scratch, log)
+        try:
+            return call(run, cluster)
+        finally:
+            shutil.copy(cluster.dir + "/server.log", run.logs)
+            cluster.stop()
+    suite.__doc__ = call.__doc__
+    return suite
+
+
+def regress(run, cluster, program, folder, more):
+    place = os.path.join(run.scratch.tree, "test", folder)
+    output = run.scratch.make(folder)
+    log = run.log(folder)
+    status = run.scratch.run(
+        [os.path.realpath(pgxs(program)), "--host=" + cluster.dir,
+         "--user=postgres", "--inputdir=" + place, "--outputdir=" + output,
+         "--bindir=" + run.scratch.bindir,
+         "--schedule=" + place + "/schedule", *more],
+        log, timeout=900)
+    for name in glob.glob(output + "/**/regression.diffs", recursive=True):
+        with open(log, "a", encoding="utf-8") as out:
+            out.write(read(name))
+    return [count_regress(folder, log, status)]
+
+
+@in_cluster
+def suite_sql(run, cluster):
+    return regress(run, cluster, "src/test/regress/pg_regress", "sql",
+                   ["--dbname=outbox_regress"])
+
+
+@in_cluster
+def suite_isolation(run, cluster):
+    return regress(run, cluster, "src/test/isolation/pg_isolation_regress",
+                   "isolation", ["--dbname=outbox_isolation",
+                                 "--load-extension=outbox"])
+
+
+@in_cluster
+def suite_pgtap(run, cluster):
+    def one(name):
+        database = "t_" + re.sub(r"\W", "_", os.path.basename(name)[:-4])
+        cluster.psql("postgres", 'CREATE DATABASE "%s"' % database)
+        cluster.psql(database, "CREATE EXTENSION pgtap; CREATE EXTENSION outbox")
+        return run.tap(name, ["pg_prove", "-v", "--nocolor", "-d", database,
+                              name], env=cluster.env)
+
+    return run.each(one, run.files("test/pgtap/*.sql"), 1)
+
+
+# Each suite with the folder whose presence says that it has tests.
+SUITES = {
+    "lint": (suite_lint, "test"),
+    "unit": (suite_unit, "test/unit"),
+    "fuzz": (suite_fuzz, "test/fuzz"),
+    "shell": (suite_shell, "test/shell"),
+    "sql": (suite_sql, "test/sql/sql"),
+    "pgtap": (suite_pgtap, "test/pgtap"),
+    "isolation": (suite_isolation, "test/isolation/specs"),
+    "relay": (suite_relay, "test/t"),
+    "kafka": (suite_kafka, "test/t_kafka"),
+    "sink": (suite_sink, "test/unit"),
+}
+
+
+def show_failed(result):
+    lines = read(result.log).splitlines() if os.path.exists(result.log) else []
+    bad = [line for line in lines if line.startswith("not ok")]
+    print("  FAILED %s, see %s" % (os.path.basename(result.name),
+                                   os.path.relpath(result.log, ROOT)))
+    for line in bad[:20] + ["..."] + lines[-40:]:
+        print("    " + line)
+
+
+def run_suite(scratch, suite):
+    call, folder = SUITES[suite]
+    if not os.path.isdir(os.path.join(ROOT, folder)):
+        print("%-10s no tests" % suite, flush=True)
+        return 0, 0
+    began = time.monotonic()
+    run = Run(scratch, suite)
+    try:
+        results = call(run)
+    except RuntimeError as error:
+        print("  %s" % error)
+        results = [Result(suite, 0, 1, run.log("server"))]
+    if not results and not os.environ.get("FILTER"):
+        results = [Result("no tests in " + folder, 0, 1, run.log("none"))]
+    good = sum(result.passed for result in results)
+    bad = sum(result.failed for result in results)
+    print("%-10s %5d passed %3d failed  %6.1f s"
+          % (suite, good, bad, time.monotonic() - began), flush=True)
+    for result in results:
+        if result.failed:
+            show_failed(result)
+    return good, bad
+
+
+def main(names):
+    unknown = [name for name in names if name not in SUITES]
+    if unknown:
+        print("test/run: no suite %s; there are: %s"
+              % (unknown[0], " ".join(SUITES)))
+        return 2
+    scratch = Scratch()
+    good = bad = 0
+    try:
+        for name in names or SUITES:
+            counts = run_suite(scratch, name)
+            good, bad = good + counts[0], bad + counts[1]
+    finally:
+        scratch.remove()
+    print("%d passed, %d failed" % (good, bad))
+    return 0 if bad == 0 and good > 0 else 1
