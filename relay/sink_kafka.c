@@ -85,6 +85,7 @@ typedef struct SinkKafka
 	bool burying; /* the old producer is not gone yet */
 	bool hold;    /* a verdict of our own is to be told first */
 	bool wants_ready;
+	bool full; /* until one more has been told */
 	bool dispatching;
 	bool closed;
 	char fault[OUTCOME_ERROR_MAX]; /* last trouble with the brokers */
@@ -225,6 +226,7 @@ flight_done(SinkKafka *sink, Flight *flight)
 	if (sink->suspects > 0 && flight->delivery->attempt > 1 && flight->alone)
 		sink->suspects--;
 	flight_remove(sink, flight);
+	sink->full = false;
 	sink->caller.done(sink->caller.arg, flight->delivery, &outcome);
 }
 
@@ -258,6 +260,8 @@ producer_make(SinkKafka *sink, char *err, size_t err_size)
 	sink->queue = rd_kafka_queue_get_main(sink->rk);
 	rd_kafka_queue_io_event_enable(sink->queue, sink->event_fd, &one,
 								   sizeof(one));
+	/* It is told of an empty queue that fills, and this one may not be. */
+	eventfd_write(sink->event_fd, one);
 	return true;
 }
 
@@ -357,7 +361,8 @@ producer_give_up(SinkKafka *sink)
 static void
 sink_finish(SinkKafka *sink)
 {
-	if (!sink->closed && sink->wants_ready && sink->rk != NULL && !sink->hold)
+	if (!sink->closed && sink->wants_ready && sink->rk != NULL && !sink->hold &&
+		!sink->full)
 	{
 		sink->wants_ready = false;
 		sink->caller.ready(sink->caller.arg);
@@ -666,6 +671,7 @@ submit_full(SinkKafka *sink, Flight *flight)
 	{
 		flight_remove(sink, flight);
 		sink->wants_ready = true;
+		sink->full = true;
 		return false;
 	}
 	sink_judge(sink, flight, OUTCOME_TRANSIENT, RD_KAFKA_RESP_ERR__QUEUE_FULL,
@@ -696,6 +702,7 @@ sink_kafka_submit(Sink *base, Delivery *delivery)
 	if (!sink_can_take(sink, delivery))
 	{
 		sink->wants_ready = true;
+		sink->full = sink->first != NULL;
 		return false;
 	}
 	flight = flight_add(sink, delivery);

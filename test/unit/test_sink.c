@@ -1,0 +1,548 @@
+/*
+ * test/unit/test_sink.c
+ *
+ * The contract of relay/sink.h, sentence by sentence, against the HTTP sink
+ * (a server of our own), the Kafka sink (librdkafka's mock cluster) and a
+ * fake.  A subject says how to make its destination behave; the test itself
+ * knows none of them.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+
+#include "http_server.h"
+#include "sink_bench.h"
+
+#define TIMEOUT_MS 10000 /* of an attempt; longer than any test waits */
+#define WINDOW 4         /* what a subject takes when it is made small */
+
+typedef enum Mood
+{
+	GOOD,
+	FAIL, /* the next delivery fails, all else GOOD */
+	HANG, /* no answer until GOOD */
+	SLOW  /* the answer takes SERVER_SLOW_MS */
+} Mood;
+
+typedef struct Subject
+{
+	const SinkOps *ops;
+	Config config;
+	RouteSpec spec;      /* takes at least BENCH_MAX */
+	Config small_config; /* with small_spec: takes WINDOW */
+	RouteSpec small_spec;
+	void (*mood)(Mood mood);
+	int (*arrived)(void); /* deliveries the destination has, ever */
+	const char *bad_target;
+} Subject;
+
+/* ---- a fake, which answers from a timer ---- */
+
+typedef struct FakeSink
+{
+	Sink base;
+	Loop *loop;
+	SinkCaller caller;
+	Timer *timer;
+	Delivery *queue[BENCH_MAX];
+	int64_t start_us[BENCH_MAX];
+	int n;
+	int window;
+	bool wants_ready;
+} FakeSink;
+
+static Mood fake_mood;
+static int fake_arrived;
+static const SinkOps sink_fake;
+
+static void
+fake_answer(FakeSink *fake)
+{
+	Outcome outcome = {.retry_after_ms = -1};
+	Delivery *delivery = fake->queue[0];
+
+	outcome.duration_us = loop_now_us(fake->loop) - fake->start_us[0];
+	if (fake_mood == FAIL)
+	{
+		outcome.class = OUTCOME_TRANSIENT;
+		snprintf(outcome.error, sizeof(outcome.error), "fake");
+		fake_mood = GOOD;
+	}
+	else
+		fake_arrived++;
+	fake->n--;
+	memmove(fake->queue, fake->queue + 1, (size_t) fake->n * sizeof(void *));
+	memmove(fake->start_us, fake->start_us + 1,
+			(size_t) fake->n * sizeof(int64_t));
+	fake->caller.done(fake->caller.arg, delivery, &outcome);
+}
+
+static void
+fake_timer(void *arg)
+{
+	FakeSink *fake = arg;
+	Bench *bench = fake->caller.arg;
+
+	while (fake_mood != HANG && bench->sink != NULL && fake->n > 0)
+	{
+		if (fake_mood == SLOW &&
+			loop_now_us(fake->loop) - fake->start_us[0] < SERVER_SLOW_MS * 1000)
+			break;
+		fake_answer(fake);
+	}
+	if (bench->sink == NULL)
+		return;
+	if (fake->wants_ready && fake->n < fake->window)
+	{
+		fake->wants_ready = false;
+		fake->caller.ready(fake->caller.arg);
+	}
+	timer_set(fake->timer, 1);
+}
+
+static Sink *
+fake_open(Loop *loop, const Config *config, const RouteSpec *spec,
+		  SinkCaller caller, char *err, size_t err_size)
+{
+	FakeSink *fake;
+
+	(void) config;
+	if (spec->target[0] == '\0')
+	{
+		snprintf(err, err_size, "no target");
+		return NULL;
+	}
+	fake = calloc(1, sizeof(*fake));
+	fake->base.ops = &sink_fake;
+	fake->loop = loop;
+	fake->caller = caller;
+	fake->window = spec->concurrency;
+	fake->timer = loop_timer(loop, fake_timer, fake);
+	timer_set(fake->timer, 1);
+	return &fake->base;
+}
+
+static bool
+fake_submit(Sink *sink, Delivery *delivery)
+{
+	FakeSink *fake = (FakeSink *) sink;
+
+	if (fake->n >= fake->window)
+	{
+		fake->wants_ready = true;
+		return false;
+	}
+	fake->start_us[fake->n] = loop_now_us(fake->loop);
+	fake->queue[fake->n++] = delivery;
+	return true;
+}
+
+static void
+fake_close(Sink *sink)
+{
+	FakeSink *fake = (FakeSink *) sink;
+
+	timer_free(fake->timer);
+	free(fake);
+}
+
+static const SinkOps sink_fake = {"fake", false, fake_open, fake_submit,
+								  fake_close};
+
+static void
+fake_set_mood(Mood mood)
+{
+	fake_mood = mood;
+}
+
+static int
+fake_count(void)
+{
+	return fake_arrived;
+}
+
+/* ---- HTTP ---- */
+
+static void
+http_set_mood(Mood mood)
+{
+	static const ServerMood moods[] = {SERVER_GOOD, SERVER_BUSY, SERVER_HANG,
+									   SERVER_SLOW};
+
+	server_mood(moods[mood]);
+}
+
+/* ---- Kafka ---- */
+
+static rd_kafka_t *mock_owner;
+static rd_kafka_mock_cluster_t *mock;
+
+static void
+kafka_set_mood(Mood mood)
+{
+	int rtt = mood == HANG ? 8000 : mood == SLOW ? SERVER_SLOW_MS : 0;
+
+	rd_kafka_mock_broker_set_rtt(mock, 1, rtt);
+	if (mood == FAIL)
+		rd_kafka_mock_push_request_errors(
+			mock, 0 /* Produce */, 1,
+			RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+}
+
+static int
+kafka_count(void)
+{
+	int64_t low = 0;
+	int64_t high = -1;
+
+	rd_kafka_query_watermark_offsets(mock_owner, "t", 0, &low, &high, 5000);
+	return (int) high;
+}
+
+static void
+mock_start(void)
+{
+	char err[256];
+
+	mock_owner = rd_kafka_new(RD_KAFKA_PRODUCER, NULL, err, sizeof(err));
+	mock = rd_kafka_mock_cluster_new(mock_owner, 1);
+	rd_kafka_mock_topic_create(mock, "t", 1, 1);
+	rd_kafka_brokers_add(mock_owner, rd_kafka_mock_cluster_bootstraps(mock));
+}
+
+/* ---- the sentences ---- */
+
+static bool
+never(Bench *bench)
+{
+	(void) bench;
+	return false;
+}
+
+/* Submits all of [from, to), waiting for ready when refused. */
+static void
+submit_all(Bench *bench, int from, int to)
+{
+	for (int i = from; i < to; i++)
+	{
+		while (!bench_submit(bench, i))
+		{
+			if (!bench_wait(bench, has_ready, bench->nready + 1, 5000))
+			{
+				diag("not ready again for delivery %d", i);
+				return;
+			}
+		}
+	}
+}
+
+static int
+count_not_once(const Bench *bench, int n)
+{
+	int wrong = 0;
+
+	for (int i = 0; i < BENCH_MAX; i++)
+		wrong += bench->times[i] != (i < n ? 1 : 0);
+	return wrong;
+}
+
+static void
+test_submit_is_quiet(const Subject *subject, const char *kind)
+{
+	Bench *bench = bench_open(subject->ops, &subject->config, &subject->spec);
+	int64_t start = clock_ms();
+
+	subject->mood(HANG);
+	for (int i = 0; i < 50; i++)
+		bench_submit(bench, i);
+	ok(clock_ms() - start < 200, "%s: submit does not block", kind);
+	is_int(bench->submitted, 50, "%s: all are taken", kind);
+	is_int(bench->ndone, 0, "%s: submit does not call done", kind);
+	subject->mood(GOOD);
+	bench_free(bench);
+}
+
+static void
+test_done_once(const Subject *subject, const char *kind)
+{
+	Bench *bench = bench_open(subject->ops, &subject->config, &subject->spec);
+	int before = subject->arrived();
+
+	submit_all(bench, 0, 500);
+	ok(bench_wait(bench, has_done, 500, 20000), "%s: done for each", kind);
+	bench_wait(bench, has_done, 501, 50);
+	is_int(count_not_once(bench, 500), 0, "%s: exactly once", kind);
+	is_int(bench->last.class, OUTCOME_OK, "%s: OK", kind);
+	is_str(bench->last.error, "", "%s: without an error", kind);
+	is_int(subject->arrived() - before, 500, "%s: 500 arrived", kind);
+	ok(!bench->broke_rule, "%s: nothing was called from inside", kind);
+	bench_free(bench);
+}
+
+static void
+test_done_is_the_answer(const Subject *subject, const char *kind)
+{
+	Bench *bench = bench_open(subject->ops, &subject->config, &subject->spec);
+
+	/* The way there is open before the destination becomes slow. */
+	submit_all(bench, 0, 1);
+	bench_wait(bench, has_done, 1, 5000);
+	subject->mood(SLOW);
+	submit_all(bench, 1, 2);
+	ok(!bench_wait(bench, has_done, 2, SERVER_SLOW_MS / 2),
+	   "%s: no done before the answer", kind);
+	ok(bench_wait(bench, has_done, 2, 5000), "%s: done after it", kind);
+	ok(bench->last.duration_us >= (SERVER_SLOW_MS - 10) * 1000,
+	   "%s: duration is that of the answer", kind);
+	subject->mood(GOOD);
+	bench_free(bench);
+}
+
+static void
+test_no_retry(const Subject *subject, const char *kind)
+{
+	Bench *bench = bench_open(subject->ops, &subject->config, &subject->spec);
+
+	submit_all(bench, 0, 1);
+	bench_wait(bench, has_done, 1, 5000);
+	subject->mood(FAIL);
+	submit_all(bench, 1, 2);
+	ok(bench_wait(bench, has_done, 2, 5000), "%s: a failure is told", kind);
+	is_int(bench->last.class, OUTCOME_TRANSIENT, "%s: as TRANSIENT", kind);
+	ok(bench->last.error[0] != '\0', "%s: with a text: %s", kind,
+	   bench->last.error);
+	subject->mood(GOOD);
+	bench_wait(bench, has_done, 3, 300);
+	is_int(count_not_once(bench, 2), 0, "%s: and not tried again", kind);
+	bench->delivery[1].attempt = 2;
+	submit_all(bench, 1, 2);
+	bench_wait(bench, has_done, 3, 5000);
+	is_int(bench->last.class, OUTCOME_OK, "%s: the caller can", kind);
+	bench_free(bench);
+}
+
+static void
+test_refused(const Subject *subject, const char *kind)
+{
+	Bench *bench =
+		bench_open(subject->ops, &subject->small_config, &subject->small_spec);
+	int n = 0;
+
+	subject->mood(HANG);
+	while (n < BENCH_MAX && bench_submit(bench, n))
+		n++;
+	is_int(n, WINDOW, "%s: takes its window and no more", kind);
+	ok(!bench_wait(bench, has_ready, 1, 50), "%s: not ready yet", kind);
+	subject->mood(GOOD);
+	ok(bench_wait(bench, has_ready, 1, 20000), "%s: ready again", kind);
+	bench_wait(bench, has_done, n, 20000);
+	is_int(bench->times[n], 0, "%s: no done for the refused", kind);
+	submit_all(bench, n, n + 1);
+	bench_wait(bench, has_done, n + 1, 20000);
+	is_int(count_not_once(bench, n + 1), 0, "%s: then it is taken", kind);
+	bench_free(bench);
+}
+
+static void
+test_close(const Subject *subject, const char *kind)
+{
+	Bench *bench = bench_open(subject->ops, &subject->config, &subject->spec);
+	int64_t start;
+
+	subject->mood(HANG);
+	submit_all(bench, 0, 20);
+	bench_wait(bench, has_done, 1, 50);
+	start = clock_ms();
+	bench_close(bench);
+	ok(clock_ms() - start < 200, "%s: close does not block", kind);
+	subject->mood(GOOD);
+	bench_wait(bench, never, 0, 200);
+	is_int(bench->ndone, 0, "%s: no done after close", kind);
+	bench_free(bench);
+}
+
+static void
+test_close_in_done(const Subject *subject, const char *kind)
+{
+	Bench *bench = bench_open(subject->ops, &subject->config, &subject->spec);
+
+	bench->close_in_done = true;
+	submit_all(bench, 0, 20);
+	bench_wait(bench, has_done, 1, 5000);
+	bench_wait(bench, has_done, 2, 100);
+	is_int(bench->ndone, 1, "%s: none after a close in done", kind);
+	bench_free(bench);
+}
+
+static void
+test_time_out(const Subject *subject, const char *kind)
+{
+	RouteSpec spec = subject->spec;
+	Bench *bench;
+
+	spec.timeout_ms = 500;
+	bench = bench_open(subject->ops, &subject->config, &spec);
+	subject->mood(HANG);
+	submit_all(bench, 0, 3);
+	ok(bench_wait(bench, has_done, 3, 5000), "%s: time-out is told", kind);
+	is_int(bench->last.class, OUTCOME_TRANSIENT, "%s: TRANSIENT", kind);
+	ok(bench->last.duration_us >= 490000 && bench->last.duration_us < 700000,
+	   "%s: after %d ms of 500: %s", kind,
+	   (int) (bench->last.duration_us / 1000), bench->last.error);
+	subject->mood(GOOD);
+	bench_free(bench);
+}
+
+static void
+test_open_refuses(const Subject *subject, const char *kind)
+{
+	RouteSpec spec = subject->spec;
+	Loop *loop = loop_new();
+	char err[256] = "";
+
+	snprintf(spec.target, sizeof(spec.target), "%s", subject->bad_target);
+	ok(subject->ops->open(loop, &subject->config, &spec, (SinkCaller){0}, err,
+						  sizeof(err)) == NULL,
+	   "%s: a bad target is refused", kind);
+	ok(err[0] != '\0', "%s: %s", kind, err);
+	loop_free(loop);
+}
+
+/* Only what keeps order: nothing is OK behind what was not. */
+static void
+test_order(const Subject *subject, const char *kind)
+{
+	Bench *bench = bench_open(subject->ops, &subject->config, &subject->spec);
+	int first_bad = -1;
+	int bad = 0;
+	int wrong = 0;
+
+	submit_all(bench, 0, 1);
+	bench_wait(bench, has_done, 1, 5000);
+	subject->mood(FAIL);
+	submit_all(bench, 1, 300);
+	ok(bench_wait(bench, has_done, 300, 10000), "%s: all are told", kind);
+	for (int k = 1; k < bench->ndone; k++)
+	{
+		int i = bench->order[k];
+
+		wrong += i != bench->order[k - 1] + 1;
+		if (bench->class[i] != OUTCOME_OK && first_bad < 0)
+			first_bad = i;
+		wrong += first_bad >= 0 && bench->class[i] == OUTCOME_OK;
+	}
+	ok(first_bad >= 1, "%s: one failed: %d", kind, first_bad);
+	is_int(wrong, 0, "%s: none behind it is OK, told in order", kind);
+	for (int i = 0; i < 300; i++)
+		bad += bench->class[i] != OUTCOME_OK;
+	submit_all(bench, first_bad, 300);
+	bench_wait(bench, has_done, 300 + bad, 10000);
+	is_int(bench->last.class, OUTCOME_OK, "%s: goes on after it", kind);
+	bench_free(bench);
+}
+
+static void
+test_subject(const Subject *subject)
+{
+	const char *kind = subject->ops->kind;
+
+	diag("%s", kind);
+	subject->mood(GOOD);
+	test_open_refuses(subject, kind);
+	test_submit_is_quiet(subject, kind);
+	test_done_once(subject, kind);
+	test_done_is_the_answer(subject, kind);
+	test_no_retry(subject, kind);
+	test_refused(subject, kind);
+	test_close(subject, kind);
+	test_close_in_done(subject, kind);
+	if (subject->ops != &sink_fake)
+		test_time_out(subject, kind);
+	if (subject->ops->keeps_order)
+		test_order(subject, kind);
+}
+
+/* ---- subjects ---- */
+
+static Network loopback = {AF_INET, {127}, 8};
+
+static RouteSpec
+spec_make(const char *target, int concurrency)
+{
+	RouteSpec spec = {.timeout_ms = TIMEOUT_MS,
+					  .connect_timeout_ms = 2000,
+					  .concurrency = concurrency};
+
+	snprintf(spec.name, sizeof(spec.name), "r");
+	snprintf(spec.target, sizeof(spec.target), "%s", target);
+	return spec;
+}
+
+static void
+test_http(void)
+{
+	char url[64];
+	Subject subject = {.ops = &sink_http,
+					   .mood = http_set_mood,
+					   .arrived = server_requests,
+					   .bad_target = "ftp://localhost/x"};
+
+	snprintf(url, sizeof(url), "http://127.0.0.1:%d/in", server_start());
+	subject.config.allow_targets = &loopback;
+	subject.config.nallow_targets = 1;
+	subject.spec = spec_make(url, 64);
+	subject.small_config = subject.config;
+	subject.small_spec = spec_make(url, WINDOW);
+	test_subject(&subject);
+}
+
+static void
+test_kafka(void)
+{
+	Subject subject = {.ops = &sink_kafka,
+					   .mood = kafka_set_mood,
+					   .arrived = kafka_count,
+					   .bad_target = "elsewhere/t"};
+	KafkaProperty small = {"queue.buffering.max.messages", "4", 2, NULL};
+	KafkaProperty where = {"bootstrap.servers", NULL, 1, NULL};
+	KafkaProperty where_small = {"bootstrap.servers", NULL, 1, &small};
+	KafkaCluster cluster = {"c", 1, &where, NULL};
+	KafkaCluster small_cluster = {"c", 1, &where_small, NULL};
+
+	mock_start();
+	where.value = (char *) rd_kafka_mock_cluster_bootstraps(mock);
+	where_small.value = where.value;
+	subject.config.kafka = &cluster;
+	subject.small_config.kafka = &small_cluster;
+	subject.spec = spec_make("c/t", 1000);
+	subject.small_spec = subject.spec;
+	test_subject(&subject);
+	rd_kafka_mock_cluster_destroy(mock);
+	rd_kafka_destroy(mock_owner);
+	is_int(rd_kafka_wait_destroyed(10000), 0, "every producer is gone");
+}
+
+static void
+test_fake(void)
+{
+	Subject subject = {.ops = &sink_fake,
+					   .mood = fake_set_mood,
+					   .arrived = fake_count,
+					   .bad_target = ""};
+
+	subject.spec = spec_make("fake", BENCH_MAX);
+	subject.small_spec = spec_make("fake", WINDOW);
+	test_subject(&subject);
+}
+
+int
+main(void)
+{
+	ok(sink_ops_of(SPEC_HTTP) == &sink_http, "http is registered");
+	ok(sink_ops_of(SPEC_KAFKA) == &sink_kafka, "kafka is registered");
+	test_fake();
+	test_http();
+	test_kafka();
+	return tap_done();
+}
