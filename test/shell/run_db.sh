@@ -33,7 +33,7 @@ ${CC:-cc} -std=c11 -D_GNU_SOURCE -DCONNECT_TIMEOUT_MS=1000 -Wall -Wextra \
 	-Wshadow -Werror -g -O1 -fno-omit-frame-pointer \
 	-fsanitize=address,undefined -fno-sanitize-recover=all \
 	-I"$relay" -I"$($PG_CONFIG --includedir)" -o "$scratch/test_db" \
-	"$here/test_db.c" "$relay/db.c" "$relay/stream.c" "$relay/connect.c" \
+	"$here/test_db.c" "$relay/db.c" "$relay/stream.c" "$relay/stream_input.c" "$relay/connect.c" \
 	"$relay/loss.c" "$relay/loop.c" "$relay/log.c" "$relay/core/mem.c" \
 	"$relay/core/replication.c" -L"$($PG_CONFIG --libdir)" -lpq -levent
 
