@@ -15,20 +15,19 @@ extends(const Decoder *decoder, TransactionId subxid)
 	const WireRun *run = &decoder->run;
 	const WireMessage *message = &decoder->message;
 
-	return decoder->has_run &&
-		decoder->run_subxid == subxid &&
-		run->last < PG_INT64_MAX && run->last + 1 == message->id &&
-		run->generation == message->generation &&
-		run->nroutes == message->nroutes &&
-		memcmp(run->routes, message->routes,
-			   run->nroutes * sizeof(int16)) == 0;
+	return decoder->has_run && decoder->run_subxid == subxid &&
+		   run->last < PG_INT64_MAX && run->last + 1 == message->id &&
+		   run->generation == message->generation &&
+		   run->nroutes == message->nroutes &&
+		   memcmp(run->routes, message->routes, run->nroutes * sizeof(int16)) ==
+			   0;
 }
 
 static void
 run_end(LogicalDecodingContext *ctx, TransactionId xid)
 {
-	Decoder    *decoder = ctx->output_plugin_private;
-	WireFrame	head = {.kind = WIRE_CHUNK, .xid = xid};
+	Decoder *decoder = ctx->output_plugin_private;
+	WireFrame head = {.kind = WIRE_CHUNK, .xid = xid};
 
 	if (!decoder->has_run)
 		return;
@@ -42,7 +41,7 @@ static void
 run_begin(Decoder *decoder, TransactionId subxid)
 {
 	const WireMessage *message = &decoder->message;
-	WireRun    *run = &decoder->run;
+	WireRun *run = &decoder->run;
 
 	decoder->has_run = true;
 	decoder->run_subxid = subxid;
@@ -55,7 +54,7 @@ run_begin(Decoder *decoder, TransactionId subxid)
 void
 chunk_add(LogicalDecodingContext *ctx, TransactionId xid, TransactionId subxid)
 {
-	Decoder    *decoder = ctx->output_plugin_private;
+	Decoder *decoder = ctx->output_plugin_private;
 
 	if (extends(decoder, subxid))
 	{

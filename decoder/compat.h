@@ -58,4 +58,4 @@ compat_top_txn(ReorderBufferTXN *txn)
 #define COMPAT_CHANGES_TELL_PROGRESS 0
 #endif
 
-#endif							/* OUTBOX_COMPAT_H */
+#endif /* OUTBOX_COMPAT_H */

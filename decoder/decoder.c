@@ -19,12 +19,13 @@
 PG_MODULE_MAGIC;
 
 /* After so many changes without a frame the client is told of progress. */
-#define CHANGES_MAX				100
+#define CHANGES_MAX 100
 
 /* A row that cannot be sent is complained of so often, all together. */
-#define WARNING_INTERVAL_MS		10000
+#define WARNING_INTERVAL_MS 10000
 
-extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *callbacks);
+extern PGDLLEXPORT void
+_PG_output_plugin_init(OutputPluginCallbacks *callbacks);
 
 /* Options and life */
 
@@ -33,30 +34,32 @@ options_raise(const Options *options, OptionsResult result)
 {
 	if (result == OPTIONS_OK)
 		return;
-	ereport(ERROR,
-			(errcode(result == OPTIONS_REPEATED ? ERRCODE_SYNTAX_ERROR :
-					 result == OPTIONS_VERSION ? ERRCODE_FEATURE_NOT_SUPPORTED :
-					 ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s", options->error),
-			 result == OPTIONS_VERSION ?
-			 errhint("Install outbox_decoder and outbox-relay of the same version, or give option proto_version.") : 0));
+	ereport(
+		ERROR,
+		(errcode(result == OPTIONS_REPEATED  ? ERRCODE_SYNTAX_ERROR
+				 : result == OPTIONS_VERSION ? ERRCODE_FEATURE_NOT_SUPPORTED
+											 : ERRCODE_INVALID_PARAMETER_VALUE),
+		 errmsg("%s", options->error),
+		 result == OPTIONS_VERSION
+			 ? errhint("Install outbox_decoder and outbox-relay of the same "
+					   "version, or give option proto_version.")
+			 : 0));
 }
 
 static void
 options_read(Options *options, List *given)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	options_init(options);
-	foreach(cell, given)
+	foreach (cell, given)
 	{
-		DefElem    *element = lfirst_node(DefElem, cell);
+		DefElem *element = lfirst_node(DefElem, cell);
 		const char *value = NULL;
 
 		if (element->arg != NULL && IsA(element->arg, String))
 			value = strVal(element->arg);
-		options_raise(options,
-					  options_take(options, element->defname, value));
+		options_raise(options, options_take(options, element->defname, value));
 	}
 }
 
@@ -64,20 +67,19 @@ static void
 decoder_startup(LogicalDecodingContext *ctx, OutputPluginOptions *opt,
 				bool is_init)
 {
-	Decoder    *decoder = palloc0(sizeof(Decoder));
+	Decoder *decoder = palloc0(sizeof(Decoder));
 
 	options_read(&decoder->options, ctx->output_plugin_options);
 	/* a slot is made without options */
 	if (!is_init)
 		options_raise(&decoder->options, options_check(&decoder->options));
 
-	opt->output_type = decoder->options.text ?
-		OUTPUT_PLUGIN_TEXTUAL_OUTPUT : OUTPUT_PLUGIN_BINARY_OUTPUT;
+	opt->output_type = decoder->options.text ? OUTPUT_PLUGIN_TEXTUAL_OUTPUT
+											 : OUTPUT_PLUGIN_BINARY_OUTPUT;
 	opt->receive_rewrites = false;
 
-	decoder->change_context = AllocSetContextCreate(ctx->context,
-													"outbox_decoder change",
-													ALLOCSET_DEFAULT_SIZES);
+	decoder->change_context = AllocSetContextCreate(
+		ctx->context, "outbox_decoder change", ALLOCSET_DEFAULT_SIZES);
 	decoder->buffer = MemoryContextAlloc(ctx->context, WIRE_FRAME_MAX);
 	table_start(ctx->context);
 	ctx->output_plugin_private = decoder;
@@ -95,7 +97,7 @@ decoder_filter_origin(LogicalDecodingContext *ctx, CompatOriginId origin)
 static void
 progress_change(LogicalDecodingContext *ctx)
 {
-	Decoder    *decoder = ctx->output_plugin_private;
+	Decoder *decoder = ctx->output_plugin_private;
 
 	if (!COMPAT_CHANGES_TELL_PROGRESS || ++decoder->changes < CHANGES_MAX)
 		return;
@@ -106,7 +108,7 @@ progress_change(LogicalDecodingContext *ctx)
 static void
 progress_end(LogicalDecodingContext *ctx, bool skipped)
 {
-	Decoder    *decoder = ctx->output_plugin_private;
+	Decoder *decoder = ctx->output_plugin_private;
 
 	decoder->changes = 0;
 	OutputPluginUpdateProgress(ctx, skipped);
@@ -126,14 +128,16 @@ warn_unsendable(Decoder *decoder, Relation relation, const char *why)
 		decoder->unwarned++;
 		return;
 	}
-	ereport(WARNING,
-			(errcode(ERRCODE_DATA_EXCEPTION),
-			 errmsg("message " INT64_FORMAT " in table \"%s\" cannot be sent: %s",
-					decoder->message.id, RelationGetRelationName(relation),
-					why),
-			 decoder->unwarned == 0 ? 0 :
-			 errdetail("Before it, " UINT64_FORMAT " others were dropped without a warning.",
-					   decoder->unwarned)));
+	ereport(
+		WARNING,
+		(errcode(ERRCODE_DATA_EXCEPTION),
+		 errmsg("message " INT64_FORMAT " in table \"%s\" cannot be sent: %s",
+				decoder->message.id, RelationGetRelationName(relation), why),
+		 decoder->unwarned == 0
+			 ? 0
+			 : errdetail("Before it, " UINT64_FORMAT
+						 " others were dropped without a warning.",
+						 decoder->unwarned)));
 	decoder->warned = now;
 	decoder->unwarned = 0;
 }
@@ -155,14 +159,14 @@ table_bell(const Table *table)
 static uint8
 truncate_bells(Decoder *decoder, int nrelations, Relation relations[])
 {
-	uint8		bells = 0;
+	uint8 bells = 0;
 
 	for (int i = 0; i < nrelations; i++)
 	{
 		const Table *table = table_get(decoder, relations[i]);
 
-		bells |= table->use == TABLE_MESSAGE ? WIRE_BELL_TRUNCATE :
-			table_bell(table);
+		bells |= table->use == TABLE_MESSAGE ? WIRE_BELL_TRUNCATE
+											 : table_bell(table);
 	}
 	return bells;
 }
@@ -189,7 +193,7 @@ unix_micros(TimestampTz time)
 static void
 ring(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, uint8 bells)
 {
-	WireFrame	frame = {.kind = WIRE_DOORBELL};
+	WireFrame frame = {.kind = WIRE_DOORBELL};
 
 	if (bells == 0)
 		return;
@@ -203,7 +207,7 @@ ring(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, uint8 bells)
 static void
 decoder_begin(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 {
-	Decoder    *decoder = ctx->output_plugin_private;
+	Decoder *decoder = ctx->output_plugin_private;
 
 	frame_reset(decoder);
 	decoder->ordinal = 0;
@@ -213,9 +217,9 @@ decoder_begin(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 static void
 send_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 {
-	Decoder    *decoder = ctx->output_plugin_private;
-	WireFrame	head = {.kind = WIRE_TRANSACTION};
-	size_t		size = wire_message_size(&decoder->message);
+	Decoder *decoder = ctx->output_plugin_private;
+	WireFrame head = {.kind = WIRE_TRANSACTION};
+	size_t size = wire_message_size(&decoder->message);
 
 	head.xid = txn->xid;
 	head.commit_end = txn->end_lsn;
@@ -228,10 +232,10 @@ static void
 decoder_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 			   Relation relation, ReorderBufferChange *change)
 {
-	Decoder    *decoder = ctx->output_plugin_private;
+	Decoder *decoder = ctx->output_plugin_private;
 	MemoryContext old = MemoryContextSwitchTo(decoder->change_context);
 	const Table *table = table_get(decoder, relation);
-	HeapTuple	tuple = inserted_message(table, change);
+	HeapTuple tuple = inserted_message(table, change);
 	const char *why;
 
 	decoder->bells |= table_bell(table);
@@ -253,7 +257,7 @@ decoder_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 				 int nrelations, Relation relations[],
 				 ReorderBufferChange *change)
 {
-	Decoder    *decoder = ctx->output_plugin_private;
+	Decoder *decoder = ctx->output_plugin_private;
 	MemoryContext old = MemoryContextSwitchTo(decoder->change_context);
 
 	decoder->bells |= truncate_bells(decoder, nrelations, relations);
@@ -275,7 +279,7 @@ static void
 decoder_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 			   XLogRecPtr commit_lsn)
 {
-	Decoder    *decoder = ctx->output_plugin_private;
+	Decoder *decoder = ctx->output_plugin_private;
 
 	frame_close(ctx, WIRE_LAST);
 	ring(ctx, txn, decoder->bells);
@@ -314,7 +318,7 @@ stream_end(ReorderBufferTXN *txn)
 static void
 decoder_stream_start(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 {
-	Decoder    *decoder = ctx->output_plugin_private;
+	Decoder *decoder = ctx->output_plugin_private;
 
 	frame_reset(decoder);
 	decoder->has_run = false;
@@ -331,10 +335,10 @@ static void
 decoder_stream_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 					  Relation relation, ReorderBufferChange *change)
 {
-	Decoder    *decoder = ctx->output_plugin_private;
+	Decoder *decoder = ctx->output_plugin_private;
 	MemoryContext old = MemoryContextSwitchTo(decoder->change_context);
 	const Table *table = table_get(decoder, relation);
-	HeapTuple	tuple = inserted_message(table, change);
+	HeapTuple tuple = inserted_message(table, change);
 	const char *why;
 
 	if (table_bell(table) != 0)
@@ -360,9 +364,9 @@ decoder_stream_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 						int nrelations, Relation relations[],
 						ReorderBufferChange *change)
 {
-	Decoder    *decoder = ctx->output_plugin_private;
+	Decoder *decoder = ctx->output_plugin_private;
 	MemoryContext old = MemoryContextSwitchTo(decoder->change_context);
-	uint8		bells = truncate_bells(decoder, nrelations, relations);
+	uint8 bells = truncate_bells(decoder, nrelations, relations);
 
 	if (bells != 0)
 		stream_state(ctx, txn)->bells |= bells;
@@ -376,7 +380,7 @@ decoder_stream_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 					  XLogRecPtr commit_lsn)
 {
 	StreamState state = stream_end(txn);
-	WireFrame	frame = {.kind = WIRE_STREAM_COMMIT};
+	WireFrame frame = {.kind = WIRE_STREAM_COMMIT};
 
 	frame.xid = txn->xid;
 	frame.commit_end = txn->end_lsn;
@@ -393,8 +397,8 @@ decoder_stream_abort(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 {
 	ReorderBufferTXN *top = compat_top_txn(txn);
 	StreamState *state = top->output_plugin_private;
-	WireFrame	frame = {.kind = WIRE_STREAM_ABORT};
-	bool		sent = state != NULL && state->sent;
+	WireFrame frame = {.kind = WIRE_STREAM_ABORT};
+	bool sent = state != NULL && state->sent;
 
 	frame.xid = top->xid;
 	frame.subxid = txn->xid;

@@ -23,10 +23,10 @@
 /* What a table means to the plugin. */
 typedef enum TableUse
 {
-	TABLE_OTHER,				/* nothing: its rows are dropped */
-	TABLE_MESSAGE,				/* a leaf of outbox.message */
-	TABLE_ROUTE,				/* outbox.route */
-	TABLE_PARKED				/* outbox.parked */
+	TABLE_OTHER,   /* nothing: its rows are dropped */
+	TABLE_MESSAGE, /* a leaf of outbox.message */
+	TABLE_ROUTE,   /* outbox.route */
+	TABLE_PARKED   /* outbox.parked */
 } TableUse;
 
 /* The columns of outbox.message that are sent. */
@@ -48,47 +48,47 @@ typedef enum Column
 	COLUMN_PAYLOAD
 } Column;
 
-#define NCOLUMNS				(COLUMN_PAYLOAD + 1)
+#define NCOLUMNS (COLUMN_PAYLOAD + 1)
 
 /* What is known of a table; columns are indexes from 0, for messages only. */
 typedef struct Table
 {
-	Oid			relid;			/* hash key */
-	bool		valid;
-	TableUse	use;
-	int16		columns[NCOLUMNS];
+	Oid relid; /* hash key */
+	bool valid;
+	TableUse use;
+	int16 columns[NCOLUMNS];
 } Table;
 
 /* What has been sent of a transaction in progress; at its top level. */
 typedef struct StreamState
 {
-	bool		sent;
-	uint8		bells;
+	bool sent;
+	uint8 bells;
 } StreamState;
 
 typedef struct Decoder
 {
-	Options		options;
-	MemoryContext change_context;	/* reset after each change */
-	WireMessage message;		/* the row at hand */
+	Options options;
+	MemoryContext change_context; /* reset after each change */
+	WireMessage message;          /* the row at hand */
 
 	/* The one frame being filled; head.count is 0 when there is none. */
-	WireFrame	head;
-	WireWriter	writer;
-	uint8	   *buffer;			/* WIRE_FRAME_MAX bytes */
+	WireFrame head;
+	WireWriter writer;
+	uint8 *buffer; /* WIRE_FRAME_MAX bytes */
 
 	/* The transaction being replayed at its commit. */
-	uint32		ordinal;		/* of its next message */
-	uint8		bells;
+	uint32 ordinal; /* of its next message */
+	uint8 bells;
 
 	/* The run of ids being extended, of a transaction in progress. */
-	bool		has_run;
-	uint32		run_subxid;
-	WireRun		run;
+	bool has_run;
+	uint32 run_subxid;
+	WireRun run;
 
-	unsigned	changes;		/* since progress was last told */
-	TimestampTz warned;			/* when a row was last complained of */
-	uint64		unwarned;		/* rows dropped in silence since */
+	unsigned changes;   /* since progress was last told */
+	TimestampTz warned; /* when a row was last complained of */
+	uint64 unwarned;    /* rows dropped in silence since */
 } Decoder;
 
 /* table_start: makes the cache; it lives as long as the context. */
@@ -130,4 +130,4 @@ extern void chunk_flush(LogicalDecodingContext *ctx, TransactionId xid);
 extern void text_write(LogicalDecodingContext *ctx, const uint8 *data,
 					   size_t len);
 
-#endif							/* OUTBOX_DECODER_H */
+#endif /* OUTBOX_DECODER_H */

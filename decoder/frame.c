@@ -12,7 +12,7 @@
 static void
 put_frame(LogicalDecodingContext *ctx, const uint8 *data, size_t len)
 {
-	Decoder    *decoder = ctx->output_plugin_private;
+	Decoder *decoder = ctx->output_plugin_private;
 
 	if (decoder->options.text)
 	{
@@ -33,8 +33,8 @@ frame_reset(Decoder *decoder)
 void
 frame_send(LogicalDecodingContext *ctx, const WireFrame *frame)
 {
-	uint8		data[64];
-	WireWriter	writer;
+	uint8 data[64];
+	WireWriter writer;
 
 	wire_writer_init(&writer, data, sizeof(data));
 	wire_frame_write(&writer, frame);
@@ -45,17 +45,16 @@ frame_send(LogicalDecodingContext *ctx, const WireFrame *frame)
 static bool
 goes_on(const Decoder *decoder, const WireFrame *head, size_t size)
 {
-	return decoder->head.count > 0 &&
-		decoder->head.kind == head->kind &&
-		decoder->head.xid == head->xid &&
-		decoder->head.subxid == head->subxid &&
-		size <= decoder->writer.cap - decoder->writer.len;
+	return decoder->head.count > 0 && decoder->head.kind == head->kind &&
+		   decoder->head.xid == head->xid &&
+		   decoder->head.subxid == head->subxid &&
+		   size <= decoder->writer.cap - decoder->writer.len;
 }
 
 WireWriter *
 frame_open(LogicalDecodingContext *ctx, const WireFrame *head, size_t size)
 {
-	Decoder    *decoder = ctx->output_plugin_private;
+	Decoder *decoder = ctx->output_plugin_private;
 
 	if (!goes_on(decoder, head, size))
 	{
@@ -72,8 +71,8 @@ frame_open(LogicalDecodingContext *ctx, const WireFrame *head, size_t size)
 void
 frame_close(LogicalDecodingContext *ctx, uint8 flags)
 {
-	Decoder    *decoder = ctx->output_plugin_private;
-	WireWriter	head;
+	Decoder *decoder = ctx->output_plugin_private;
+	WireWriter head;
 
 	if (decoder->head.count == 0)
 		return;

@@ -13,24 +13,25 @@
 #include "wire.h"
 
 /* So much of a foreign text is repeated in an error message. */
-#define SHOWN					64
+#define SHOWN 64
 
 typedef struct Option
 {
 	const char *name;
-	OptionsResult (*take) (Options *options, const char *value);
+	OptionsResult (*take)(Options *options, const char *value);
 } Option;
 
 static OptionsResult
 take_version(Options *options, const char *value)
 {
-	char		ours[16];
+	char ours[16];
 
 	snprintf(ours, sizeof(ours), "%d", WIRE_VERSION);
 	if (strcmp(value, ours) == 0)
 		return OPTIONS_OK;
 	snprintf(options->error, sizeof(options->error),
-			 "client speaks outbox protocol version \"%.*s\", this server speaks version %s",
+			 "client speaks outbox protocol version \"%.*s\", this server "
+			 "speaks version %s",
 			 SHOWN, value, ours);
 	return OPTIONS_VERSION;
 }
@@ -38,8 +39,8 @@ take_version(Options *options, const char *value)
 static bool
 parse_oid(const char *value, uint32_t *oid)
 {
-	uint64_t	result = 0;
-	size_t		len = strlen(value);
+	uint64_t result = 0;
+	size_t len = strlen(value);
 
 	if (len < 1 || len > 10)
 		return false;
@@ -56,7 +57,7 @@ parse_oid(const char *value, uint32_t *oid)
 static OptionsResult
 take_schema_oid(Options *options, const char *value)
 {
-	uint32_t	oid;
+	uint32_t oid;
 
 	if (parse_oid(value, &oid))
 	{
@@ -87,8 +88,8 @@ static const Option table[] = {
 	{"format", take_format},
 };
 
-#define NOPTIONS				(sizeof(table) / sizeof(table[0]))
-#define PROTO_VERSION_GIVEN		1U
+#define NOPTIONS (sizeof(table) / sizeof(table[0]))
+#define PROTO_VERSION_GIVEN 1U
 
 void
 options_init(Options *options)
@@ -138,7 +139,8 @@ options_check(Options *options)
 	if (options->text || (options->given & PROTO_VERSION_GIVEN))
 		return OPTIONS_OK;
 	snprintf(options->error, sizeof(options->error),
-			 "client did not say its outbox protocol version, this server speaks version %d",
+			 "client did not say its outbox protocol version, this server "
+			 "speaks version %d",
 			 WIRE_VERSION);
 	return OPTIONS_VERSION;
 }

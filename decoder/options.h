@@ -23,10 +23,10 @@ typedef enum OptionsResult
 
 typedef struct Options
 {
-	uint32_t	schema_oid;		/* 0: the schema named outbox */
-	bool		text;			/* readable lines instead of frames */
-	unsigned	given;			/* bit set of the options seen */
-	char		error[256];		/* a message, after a result that is not OK */
+	uint32_t schema_oid; /* 0: the schema named outbox */
+	bool text;           /* readable lines instead of frames */
+	unsigned given;      /* bit set of the options seen */
+	char error[256];     /* a message, after a result that is not OK */
 } Options;
 
 extern void options_init(Options *options);
@@ -41,4 +41,4 @@ extern OptionsResult options_take(Options *options, const char *name,
 /* options_check: after the last option; tells when one is missing. */
 extern OptionsResult options_check(Options *options);
 
-#endif							/* OUTBOX_OPTIONS_H */
+#endif /* OUTBOX_OPTIONS_H */

@@ -21,20 +21,20 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
-#define SHARD_MAX				1023
+#define SHARD_MAX 1023
 
 /* A tuple taken apart. */
 typedef struct Row
 {
 	const int16 *columns;
-	Datum	   *values;
-	bool	   *nulls;
+	Datum *values;
+	bool *nulls;
 } Row;
 
 static void
 row_deform(Row *row, const Table *table, Relation relation, HeapTuple tuple)
 {
-	TupleDesc	desc = RelationGetDescr(relation);
+	TupleDesc desc = RelationGetDescr(relation);
 
 	row->columns = table->columns;
 	row->values = palloc(desc->natts * sizeof(Datum));
@@ -67,7 +67,7 @@ is_absent(Datum value)
 static const char *
 read_string(const Row *row, Column column, WireBytes *string)
 {
-	Datum		value = row_value(row, column);
+	Datum value = row_value(row, column);
 	struct varlena *bytes;
 
 	string->data = NULL;
@@ -88,10 +88,10 @@ read_string(const Row *row, Column column, WireBytes *string)
 static const char *
 read_strings(const Row *row, WireMessage *message)
 {
-	WireBytes  *strings[] = {
-		&message->type, &message->biz_key, &message->topic, &message->tag,
-		&message->message_key, &message->sharding_key, &message->content_type
-	};
+	WireBytes *strings[] = {&message->type,        &message->biz_key,
+							&message->topic,       &message->tag,
+							&message->message_key, &message->sharding_key,
+							&message->content_type};
 	const char *why;
 
 	for (int i = 0; i < lengthof(strings); i++)
@@ -105,9 +105,9 @@ read_strings(const Row *row, WireMessage *message)
 static const char *
 read_routes(const Row *row, WireMessage *message)
 {
-	Datum		value = row_value(row, COLUMN_ROUTES);
-	ArrayType  *array;
-	int			n;
+	Datum value = row_value(row, COLUMN_ROUTES);
+	ArrayType *array;
+	int n;
 
 	message->nroutes = 0;
 	if (row_null(row, COLUMN_ROUTES) || is_absent(value))
@@ -141,8 +141,8 @@ read_header_value(const JsonbValue *json, WireBytes *value)
 			word = json->val.boolean ? "true" : "false";
 			break;
 		case jbvNumeric:
-			word = DatumGetCString(DirectFunctionCall1(numeric_out,
-													   NumericGetDatum(json->val.numeric)));
+			word = DatumGetCString(DirectFunctionCall1(
+				numeric_out, NumericGetDatum(json->val.numeric)));
 			break;
 		default:
 			return false;
@@ -158,7 +158,7 @@ read_pairs(JsonbContainer *root, WireMessage *message)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(root);
 	JsonbIteratorToken token;
-	JsonbValue	json;
+	JsonbValue json;
 
 	while ((token = JsonbIteratorNext(&iterator, &json, true)) != WJB_DONE)
 	{
@@ -182,7 +182,7 @@ read_pairs(JsonbContainer *root, WireMessage *message)
 static const char *
 read_headers(const Row *row, WireMessage *message)
 {
-	Datum		value = row_value(row, COLUMN_HEADERS);
+	Datum value = row_value(row, COLUMN_HEADERS);
 	JsonbContainer *root;
 
 	message->nheaders = 0;
@@ -204,13 +204,14 @@ read_headers(const Row *row, WireMessage *message)
 static const char *
 read_payload(const Row *row, WireMessage *message)
 {
-	Datum		value = row_value(row, COLUMN_PAYLOAD);
+	Datum value = row_value(row, COLUMN_PAYLOAD);
 
 	message->payload.data = NULL;
 	message->payload.len = 0;
 	if (row_null(row, COLUMN_PAYLOAD))
 		return "its payload is null";
-	message->payload_omitted = is_absent(value) ||
+	message->payload_omitted =
+		is_absent(value) ||
 		toast_raw_datum_size(value) > WIRE_PAYLOAD_MAX + VARHDRSZ;
 	if (message->payload_omitted)
 		return NULL;
@@ -220,8 +221,8 @@ read_payload(const Row *row, WireMessage *message)
 static const char *
 read_create_time(const Row *row, WireMessage *message)
 {
-	const int64 epochs = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
-		USECS_PER_DAY;
+	const int64 epochs =
+		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 	TimestampTz time;
 
 	if (row_null(row, COLUMN_CREATE_TIME))
@@ -274,7 +275,7 @@ const char *
 row_read_head(Decoder *decoder, const Table *table, Relation relation,
 			  HeapTuple tuple)
 {
-	Row			row;
+	Row row;
 
 	row_deform(&row, table, relation, tuple);
 	return read_head(&row, &decoder->message);
@@ -285,7 +286,7 @@ row_read(Decoder *decoder, const Table *table, Relation relation,
 		 HeapTuple tuple)
 {
 	WireMessage *message = &decoder->message;
-	Row			row;
+	Row row;
 	const char *why;
 
 	row_deform(&row, table, relation, tuple);

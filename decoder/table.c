@@ -25,8 +25,8 @@ static HTAB *tables = NULL;
 static const struct
 {
 	const char *name;
-	Oid			type;
-}			message_columns[NCOLUMNS] = {
+	Oid type;
+} message_columns[NCOLUMNS] = {
 	[COLUMN_ID] = {"id", INT8OID},
 	[COLUMN_GENERATION] = {"generation", INT2OID},
 	[COLUMN_SHARD_ID] = {"shard_id", INT2OID},
@@ -47,7 +47,7 @@ static void
 forget_all(void)
 {
 	HASH_SEQ_STATUS status;
-	Table	   *table;
+	Table *table;
 
 	hash_seq_init(&status, tables);
 	while ((table = hash_seq_search(&status)) != NULL)
@@ -57,7 +57,7 @@ forget_all(void)
 static void
 relation_changed(Datum arg, Oid relid)
 {
-	Table	   *table;
+	Table *table;
 
 	if (tables == NULL)
 		return;
@@ -89,7 +89,7 @@ table_start(MemoryContext context)
 {
 	static bool registered = false;
 	MemoryContextCallback *callback;
-	HASHCTL		control = {0};
+	HASHCTL control = {0};
 
 	control.keysize = sizeof(Oid);
 	control.entrysize = sizeof(Table);
@@ -112,7 +112,7 @@ table_start(MemoryContext context)
 static bool
 is_our_schema(const Decoder *decoder, Oid schema)
 {
-	char	   *name;
+	char *name;
 
 	if (decoder->options.schema_oid != 0)
 		return schema == decoder->options.schema_oid;
@@ -139,14 +139,15 @@ find_columns(Table *table, Relation relation)
 {
 	for (int i = 0; i < NCOLUMNS; i++)
 	{
-		table->columns[i] = find_column(RelationGetDescr(relation),
-										message_columns[i].name,
-										message_columns[i].type);
+		table->columns[i] =
+			find_column(RelationGetDescr(relation), message_columns[i].name,
+						message_columns[i].type);
 		if (table->columns[i] >= 0)
 			continue;
 		ereport(WARNING,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("messages in table \"%s\" are not sent: it has no column \"%s\" of type %u",
+				 errmsg("messages in table \"%s\" are not sent: it has no "
+						"column \"%s\" of type %u",
 						RelationGetRelationName(relation),
 						message_columns[i].name, message_columns[i].type)));
 		return TABLE_OTHER;
@@ -174,9 +175,9 @@ classify(const Decoder *decoder, Table *table, Relation relation)
 const Table *
 table_get(const Decoder *decoder, Relation relation)
 {
-	Oid			relid = RelationGetRelid(relation);
-	bool		found;
-	Table	   *table = hash_search(tables, &relid, HASH_ENTER, &found);
+	Oid relid = RelationGetRelid(relation);
+	bool found;
+	Table *table = hash_search(tables, &relid, HASH_ENTER, &found);
 
 	if (found && table->valid)
 		return table;

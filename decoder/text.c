@@ -11,7 +11,7 @@
 #include "decoder.h"
 
 /* So much of a payload is shown. */
-#define PAYLOAD_SHOWN			64
+#define PAYLOAD_SHOWN 64
 
 static void
 put_quoted(StringInfo out, const WireBytes *string, bool ascii)
@@ -19,7 +19,7 @@ put_quoted(StringInfo out, const WireBytes *string, bool ascii)
 	appendStringInfoChar(out, '"');
 	for (uint32_t i = 0; i < string->len; i++)
 	{
-		uint8		c = string->data[i];
+		uint8 c = string->data[i];
 
 		if (c == '"' || c == '\\')
 			appendStringInfo(out, "\\%c", c);
@@ -68,7 +68,7 @@ put_headers(StringInfo out, const WireMessage *message)
 static void
 put_payload(StringInfo out, const WireMessage *message)
 {
-	WireBytes	shown = message->payload;
+	WireBytes shown = message->payload;
 
 	if (message->payload_omitted)
 	{
@@ -86,7 +86,9 @@ static void
 put_message(StringInfo out, const WireFrame *frame, uint32 index,
 			const WireMessage *message)
 {
-	appendStringInfo(out, "message " INT64_FORMAT " xid %u ordinal %u generation %d shard %d",
+	appendStringInfo(out,
+					 "message " INT64_FORMAT
+					 " xid %u ordinal %u generation %d shard %d",
 					 message->id, frame->xid, frame->ordinal + index,
 					 message->generation, message->shard_id);
 	put_routes(out, message->nroutes, message->routes);
@@ -104,11 +106,11 @@ put_message(StringInfo out, const WireFrame *frame, uint32 index,
 static void
 put_run(StringInfo out, const WireFrame *frame, const WireRun *run)
 {
-	appendStringInfo(out, "chunk xid %u subxid %u generation %d",
-					 frame->xid, frame->subxid, run->generation);
+	appendStringInfo(out, "chunk xid %u subxid %u generation %d", frame->xid,
+					 frame->subxid, run->generation);
 	put_routes(out, run->nroutes, run->routes);
-	appendStringInfo(out, " ids " INT64_FORMAT ".." INT64_FORMAT,
-					 run->first, run->last);
+	appendStringInfo(out, " ids " INT64_FORMAT ".." INT64_FORMAT, run->first,
+					 run->last);
 }
 
 static void
@@ -117,8 +119,8 @@ put_frame(StringInfo out, const WireFrame *frame)
 	if (frame->kind == WIRE_STREAM_COMMIT)
 		appendStringInfo(out, "stream commit xid %u", frame->xid);
 	else if (frame->kind == WIRE_STREAM_ABORT)
-		appendStringInfo(out, "stream abort xid %u subxid %u",
-						 frame->xid, frame->subxid);
+		appendStringInfo(out, "stream abort xid %u subxid %u", frame->xid,
+						 frame->subxid);
 	else
 		appendStringInfo(out, "doorbell%s%s%s",
 						 frame->bells & WIRE_BELL_ROUTE ? " route" : "",
@@ -132,7 +134,7 @@ put_next(StringInfo out, WireReader *reader, const WireFrame *frame,
 		 uint32 index)
 {
 	WireMessage message;
-	WireRun		run;
+	WireRun run;
 
 	switch (frame->kind)
 	{
@@ -155,10 +157,10 @@ put_next(StringInfo out, WireReader *reader, const WireFrame *frame,
 void
 text_write(LogicalDecodingContext *ctx, const uint8 *data, size_t len)
 {
-	WireReader	reader;
-	WireFrame	frame;
-	uint32		lines;
-	bool		fine;
+	WireReader reader;
+	WireFrame frame;
+	uint32 lines;
+	bool fine;
 
 	wire_reader_init(&reader, data, len);
 	fine = wire_frame_read(&reader, &frame);

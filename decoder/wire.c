@@ -13,13 +13,13 @@
 #include "wire.h"
 
 /* The length that says SQL NULL. */
-#define WIRE_NULL				0xFFFFFFFFU
+#define WIRE_NULL 0xFFFFFFFFU
 
 /* The bytes of a message without routes, headers and string contents. */
-#define MESSAGE_FIXED			(8 + 2 + 2 + 8 + 2 + 7 * 4 + 2 + 1 + 4)
-#define RUN_FIXED				(2 + 2 + 8 + 8)
+#define MESSAGE_FIXED (8 + 2 + 2 + 8 + 2 + 7 * 4 + 2 + 1 + 4)
+#define RUN_FIXED (2 + 2 + 8 + 8)
 
-#define SHARD_MAX				1023
+#define SHARD_MAX 1023
 
 /* Writing */
 
@@ -39,7 +39,7 @@ put_bytes(WireWriter *writer, const void *data, size_t len)
 static void
 put_uint(WireWriter *writer, uint64_t value, int width)
 {
-	uint8_t		bytes[8];
+	uint8_t bytes[8];
 
 	for (int i = 0; i < width; i++)
 		bytes[i] = (uint8_t) (value >> (8 * (width - 1 - i)));
@@ -113,28 +113,30 @@ string_size(const WireBytes *string)
 size_t
 wire_frame_size(WireKind kind)
 {
+	/* clang-format off */
 	return kind == WIRE_TRANSACTION ? 1 + 1 + 4 + 8 + 8 + 4 + 4
 		: kind == WIRE_CHUNK ? 1 + 4 + 4 + 4
 		: kind == WIRE_STREAM_COMMIT ? 1 + 4 + 8 + 8
 		: kind == WIRE_STREAM_ABORT ? 1 + 4 + 4
 		: kind == WIRE_DOORBELL ? 1 + 1 + 8
 		: 0;
+	/* clang-format on */
 }
 
 size_t
 wire_message_size(const WireMessage *message)
 {
-	size_t		size = MESSAGE_FIXED;
+	size_t size = MESSAGE_FIXED;
 
 	size += (size_t) message->nroutes * 2;
 	size += string_size(&message->type) + string_size(&message->biz_key) +
-		string_size(&message->topic) + string_size(&message->tag) +
-		string_size(&message->message_key) +
-		string_size(&message->sharding_key) +
-		string_size(&message->content_type);
+			string_size(&message->topic) + string_size(&message->tag) +
+			string_size(&message->message_key) +
+			string_size(&message->sharding_key) +
+			string_size(&message->content_type);
 	for (int i = 0; i < message->nheaders && i < WIRE_HEADERS_MAX; i++)
-		size += 4 + string_size(&message->headers[i].name) +
-			4 + string_size(&message->headers[i].value);
+		size += 4 + string_size(&message->headers[i].name) + 4 +
+				string_size(&message->headers[i].value);
 	if (!message->payload_omitted)
 		size += string_size(&message->payload);
 	return size;
@@ -238,7 +240,7 @@ refuse(WireReader *reader, const char *error)
 static bool
 get_uint(WireReader *reader, uint64_t *value, int width)
 {
-	uint64_t	result = 0;
+	uint64_t result = 0;
 
 	*value = 0;
 	if (reader->error != NULL)
@@ -254,8 +256,8 @@ get_uint(WireReader *reader, uint64_t *value, int width)
 static bool
 get_u8(WireReader *reader, uint8_t *value)
 {
-	uint64_t	wide;
-	bool		ok = get_uint(reader, &wide, 1);
+	uint64_t wide;
+	bool ok = get_uint(reader, &wide, 1);
 
 	*value = (uint8_t) wide;
 	return ok;
@@ -264,8 +266,8 @@ get_u8(WireReader *reader, uint8_t *value)
 static bool
 get_u16(WireReader *reader, uint16_t *value)
 {
-	uint64_t	wide;
-	bool		ok = get_uint(reader, &wide, 2);
+	uint64_t wide;
+	bool ok = get_uint(reader, &wide, 2);
 
 	*value = (uint16_t) wide;
 	return ok;
@@ -280,8 +282,8 @@ get_i16(WireReader *reader, int16_t *value)
 static bool
 get_u32(WireReader *reader, uint32_t *value)
 {
-	uint64_t	wide;
-	bool		ok = get_uint(reader, &wide, 4);
+	uint64_t wide;
+	bool ok = get_uint(reader, &wide, 4);
 
 	*value = (uint32_t) wide;
 	return ok;
@@ -296,7 +298,7 @@ get_i64(WireReader *reader, int64_t *value)
 static bool
 get_string(WireReader *reader, WireBytes *string)
 {
-	uint32_t	len;
+	uint32_t len;
 
 	string->data = NULL;
 	string->len = 0;
@@ -315,7 +317,7 @@ get_string(WireReader *reader, WireBytes *string)
 static bool
 get_routes(WireReader *reader, uint16_t *nroutes, int16_t *routes)
 {
-	uint16_t	n;
+	uint16_t n;
 
 	*nroutes = 0;
 	if (!get_u16(reader, &n))
@@ -332,7 +334,7 @@ get_routes(WireReader *reader, uint16_t *nroutes, int16_t *routes)
 static bool
 get_headers(WireReader *reader, WireMessage *message)
 {
-	uint16_t	n;
+	uint16_t n;
 
 	message->nheaders = 0;
 	if (!get_u16(reader, &n))
@@ -356,7 +358,7 @@ get_headers(WireReader *reader, WireMessage *message)
 static bool
 get_payload(WireReader *reader, WireMessage *message)
 {
-	uint8_t		omitted;
+	uint8_t omitted;
 
 	if (!get_u8(reader, &omitted) || !get_string(reader, &message->payload))
 		return false;
@@ -395,7 +397,7 @@ static bool
 get_commit(WireReader *reader, WireFrame *frame)
 {
 	return get_uint(reader, &frame->commit_end, 8) &&
-		get_i64(reader, &frame->commit_time);
+		   get_i64(reader, &frame->commit_time);
 }
 
 static bool
@@ -405,17 +407,16 @@ get_transaction(WireReader *reader, WireFrame *frame)
 		return false;
 	if ((frame->flags & ~WIRE_LAST) != 0)
 		return refuse(reader, "unknown flag");
-	return get_u32(reader, &frame->xid) &&
-		get_commit(reader, frame) &&
-		get_u32(reader, &frame->ordinal) &&
-		get_count(reader, &frame->count, MESSAGE_FIXED);
+	return get_u32(reader, &frame->xid) && get_commit(reader, frame) &&
+		   get_u32(reader, &frame->ordinal) &&
+		   get_count(reader, &frame->count, MESSAGE_FIXED);
 }
 
 static bool
 get_doorbell(WireReader *reader, WireFrame *frame)
 {
-	const uint8_t known = WIRE_BELL_ROUTE | WIRE_BELL_PARKED |
-		WIRE_BELL_TRUNCATE;
+	const uint8_t known =
+		WIRE_BELL_ROUTE | WIRE_BELL_PARKED | WIRE_BELL_TRUNCATE;
 
 	if (!get_u8(reader, &frame->bells))
 		return false;
@@ -427,7 +428,7 @@ get_doorbell(WireReader *reader, WireFrame *frame)
 bool
 wire_frame_read(WireReader *reader, WireFrame *frame)
 {
-	uint8_t		kind;
+	uint8_t kind;
 
 	memset(frame, 0, sizeof(*frame));
 	if (!get_u8(reader, &kind))
@@ -439,13 +440,13 @@ wire_frame_read(WireReader *reader, WireFrame *frame)
 			return get_transaction(reader, frame);
 		case WIRE_CHUNK:
 			return get_u32(reader, &frame->xid) &&
-				get_u32(reader, &frame->subxid) &&
-				get_count(reader, &frame->count, RUN_FIXED);
+				   get_u32(reader, &frame->subxid) &&
+				   get_count(reader, &frame->count, RUN_FIXED);
 		case WIRE_STREAM_COMMIT:
 			return get_u32(reader, &frame->xid) && get_commit(reader, frame);
 		case WIRE_STREAM_ABORT:
 			return get_u32(reader, &frame->xid) &&
-				get_u32(reader, &frame->subxid);
+				   get_u32(reader, &frame->subxid);
 		case WIRE_DOORBELL:
 			return get_doorbell(reader, frame);
 	}
@@ -464,16 +465,15 @@ wire_message_read(WireReader *reader, WireMessage *message)
 	if (message->shard_id < 0 || message->shard_id > SHARD_MAX)
 		return refuse(reader, "shard id out of range");
 	return get_i64(reader, &message->create_time) &&
-		get_routes(reader, &message->nroutes, message->routes) &&
-		get_string(reader, &message->type) &&
-		get_string(reader, &message->biz_key) &&
-		get_string(reader, &message->topic) &&
-		get_string(reader, &message->tag) &&
-		get_string(reader, &message->message_key) &&
-		get_string(reader, &message->sharding_key) &&
-		get_string(reader, &message->content_type) &&
-		get_headers(reader, message) &&
-		get_payload(reader, message);
+		   get_routes(reader, &message->nroutes, message->routes) &&
+		   get_string(reader, &message->type) &&
+		   get_string(reader, &message->biz_key) &&
+		   get_string(reader, &message->topic) &&
+		   get_string(reader, &message->tag) &&
+		   get_string(reader, &message->message_key) &&
+		   get_string(reader, &message->sharding_key) &&
+		   get_string(reader, &message->content_type) &&
+		   get_headers(reader, message) && get_payload(reader, message);
 }
 
 bool
@@ -481,8 +481,7 @@ wire_run_read(WireReader *reader, WireRun *run)
 {
 	if (!get_i16(reader, &run->generation) ||
 		!get_routes(reader, &run->nroutes, run->routes) ||
-		!get_i64(reader, &run->first) ||
-		!get_i64(reader, &run->last))
+		!get_i64(reader, &run->first) || !get_i64(reader, &run->last))
 		return false;
 	if (run->first > run->last)
 		return refuse(reader, "run ends before it begins");

@@ -19,45 +19,45 @@
 #include <stdint.h>
 
 /* The one protocol version both sides speak; option proto_version. */
-#define WIRE_VERSION			1
+#define WIRE_VERSION 1
 
 /* Frames are cut at this size; only a frame with one message may be less. */
-#define WIRE_FRAME_MAX			65536
+#define WIRE_FRAME_MAX 65536
 
 /* A payload longer than this is left out of the frame (WIRE_OMITTED). */
-#define WIRE_PAYLOAD_MAX		32768
+#define WIRE_PAYLOAD_MAX 32768
 
-#define WIRE_ROUTES_MAX			256
-#define WIRE_HEADERS_MAX		64
+#define WIRE_ROUTES_MAX 256
+#define WIRE_HEADERS_MAX 64
 
 typedef enum WireKind
 {
-	WIRE_TRANSACTION = 'T',		/* messages of a committed transaction */
-	WIRE_CHUNK = 'C',			/* id ranges of a transaction in progress */
-	WIRE_STREAM_COMMIT = 'S',	/* a transaction sent as chunks committed */
-	WIRE_STREAM_ABORT = 'A',	/* it, or one of its subtransactions, did not */
-	WIRE_DOORBELL = 'D'			/* a table the relay caches was changed */
+	WIRE_TRANSACTION = 'T',   /* messages of a committed transaction */
+	WIRE_CHUNK = 'C',         /* id ranges of a transaction in progress */
+	WIRE_STREAM_COMMIT = 'S', /* a transaction sent as chunks committed */
+	WIRE_STREAM_ABORT = 'A',  /* it, or one of its subtransactions, did not */
+	WIRE_DOORBELL = 'D'       /* a table the relay caches was changed */
 } WireKind;
 
 /* Flags of WIRE_TRANSACTION. */
-#define WIRE_LAST				0x01	/* the last frame of its transaction */
+#define WIRE_LAST 0x01 /* the last frame of its transaction */
 
 /* What a doorbell rings for; a bit set. */
-#define WIRE_BELL_ROUTE			0x01	/* outbox.route */
-#define WIRE_BELL_PARKED		0x02	/* outbox.parked, not by a relay */
-#define WIRE_BELL_TRUNCATE		0x04	/* a leaf of outbox.message */
+#define WIRE_BELL_ROUTE 0x01    /* outbox.route */
+#define WIRE_BELL_PARKED 0x02   /* outbox.parked, not by a relay */
+#define WIRE_BELL_TRUNCATE 0x04 /* a leaf of outbox.message */
 
 /* A counted string; data == NULL is SQL NULL, len == 0 the empty string. */
 typedef struct WireBytes
 {
 	const uint8_t *data;
-	uint32_t	len;
+	uint32_t len;
 } WireBytes;
 
 typedef struct WireHeader
 {
-	WireBytes	name;
-	WireBytes	value;
+	WireBytes name;
+	WireBytes value;
 } WireHeader;
 
 /*
@@ -66,33 +66,33 @@ typedef struct WireHeader
  */
 typedef struct WireMessage
 {
-	int64_t		id;
-	int16_t		generation;
-	int16_t		shard_id;
-	int64_t		create_time;	/* microseconds since 1970-01-01 UTC */
-	bool		payload_omitted;	/* read it from the table by id */
-	uint16_t	nroutes;
-	uint16_t	nheaders;
-	WireBytes	type;
-	WireBytes	biz_key;
-	WireBytes	topic;
-	WireBytes	tag;
-	WireBytes	message_key;
-	WireBytes	sharding_key;
-	WireBytes	content_type;
-	WireBytes	payload;
-	int16_t		routes[WIRE_ROUTES_MAX];
-	WireHeader	headers[WIRE_HEADERS_MAX];
+	int64_t id;
+	int16_t generation;
+	int16_t shard_id;
+	int64_t create_time;  /* microseconds since 1970-01-01 UTC */
+	bool payload_omitted; /* read it from the table by id */
+	uint16_t nroutes;
+	uint16_t nheaders;
+	WireBytes type;
+	WireBytes biz_key;
+	WireBytes topic;
+	WireBytes tag;
+	WireBytes message_key;
+	WireBytes sharding_key;
+	WireBytes content_type;
+	WireBytes payload;
+	int16_t routes[WIRE_ROUTES_MAX];
+	WireHeader headers[WIRE_HEADERS_MAX];
 } WireMessage;
 
 /* Consecutive ids of one generation with the same routes. */
 typedef struct WireRun
 {
-	int16_t		generation;
-	uint16_t	nroutes;
-	int16_t		routes[WIRE_ROUTES_MAX];
-	int64_t		first;
-	int64_t		last;			/* inclusive, >= first */
+	int16_t generation;
+	uint16_t nroutes;
+	int16_t routes[WIRE_ROUTES_MAX];
+	int64_t first;
+	int64_t last; /* inclusive, >= first */
 } WireRun;
 
 /*
@@ -105,32 +105,32 @@ typedef struct WireRun
  */
 typedef struct WireFrame
 {
-	WireKind	kind;
-	uint8_t		flags;
-	uint8_t		bells;
-	uint32_t	xid;
-	uint32_t	subxid;
-	uint64_t	commit_end;		/* end of the commit record */
-	int64_t		commit_time;	/* microseconds since 1970-01-01 UTC */
-	uint32_t	ordinal;		/* of the first message in its transaction */
-	uint32_t	count;			/* messages or runs that follow */
+	WireKind kind;
+	uint8_t flags;
+	uint8_t bells;
+	uint32_t xid;
+	uint32_t subxid;
+	uint64_t commit_end; /* end of the commit record */
+	int64_t commit_time; /* microseconds since 1970-01-01 UTC */
+	uint32_t ordinal;    /* of the first message in its transaction */
+	uint32_t count;      /* messages or runs that follow */
 } WireFrame;
 
 /* Writing: into memory of the caller, never past cap; overflow is sticky. */
 typedef struct WireWriter
 {
-	uint8_t    *data;
-	size_t		cap;
-	size_t		len;
-	bool		overflow;
+	uint8_t *data;
+	size_t cap;
+	size_t len;
+	bool overflow;
 } WireWriter;
 
 /* Reading: error is a static sentence once a read has returned false. */
 typedef struct WireReader
 {
 	const uint8_t *data;
-	size_t		len;
-	size_t		pos;
+	size_t len;
+	size_t pos;
 	const char *error;
 } WireReader;
 
@@ -153,4 +153,4 @@ extern bool wire_run_read(WireReader *reader, WireRun *run);
 /* wire_end: true when all has been read; trailing bytes are an error. */
 extern bool wire_end(WireReader *reader);
 
-#endif							/* OUTBOX_WIRE_H */
+#endif /* OUTBOX_WIRE_H */

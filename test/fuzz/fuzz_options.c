@@ -41,8 +41,7 @@ take(Options *options, const char *name, const char *value)
 
 	if (result == OPTIONS_OK)
 	{
-		if (!is_allowed(options, name, value) ||
-			options->given == before.given)
+		if (!is_allowed(options, name, value) || options->given == before.given)
 			abort();
 		return;
 	}
