@@ -18,13 +18,13 @@ SELECT routes, id >> 47 AS prefix FROM outbox.message;
 SELECT max(id) <= 3 AS from_the_start FROM outbox.message;
 -- in another schema
 DROP EXTENSION outbox;
-CREATE SCHEMA "Api %s""x";
-CREATE EXTENSION outbox SCHEMA "Api %s""x";
-SET search_path = "Api %s""x", public;
+CREATE SCHEMA "Api %s x";
+CREATE EXTENSION outbox SCHEMA "Api %s x";
+SET search_path = "Api %s x", public;
 SELECT outbox_route_create('new', 'http', 'http://h/') > 0 AS id;
 SELECT outbox_enqueue('x', '1') > 0 AS id;
 SELECT outbox_route_drop('new');
 SELECT outcome($$SELECT outbox_enqueue('x', '1')$$);
 RESET search_path;
-DROP SCHEMA "Api %s""x" CASCADE;
+DROP SCHEMA "Api %s x" CASCADE;
 DROP FUNCTION outcome;
