@@ -23,8 +23,8 @@ typedef struct FieldRule
 
 /* In the order of MessageField. */
 static const FieldRule rules[MESSAGE_FIELDS] = {
-	{"type", 255, true},		  {"biz_key", 255, false},
-	{"topic", 249, false},		  {"tag", 255, false},
+	{"type", 255, true},          {"biz_key", 255, false},
+	{"topic", 249, false},        {"tag", 255, false},
 	{"message_key", 1024, false}, {"sharding_key", 1024, false},
 	{"content_type", 255, true},
 };
@@ -42,11 +42,10 @@ static void
 check_length(const FieldRule *rule, size_t len)
 {
 	if (len == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s of a message must not be empty", rule->name),
-				 rule->required ? 0 : errhint("Pass NULL for none."),
-				 errhidestmt(true)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%s of a message must not be empty", rule->name),
+						rule->required ? 0 : errhint("Pass NULL for none."),
+						errhidestmt(true)));
 	if (len > rule->max)
 		ereport(ERROR, (errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),
 						errmsg("%s of a message is too long", rule->name),
@@ -64,14 +63,14 @@ check_controls(const FieldRule *rule, const char *data, size_t len)
 		unsigned char c = data[i];
 
 		if (c < 0x20 || c == 0x7f)
-			ereport(ERROR,
-					(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
-					 errmsg("%s of a message has a control character",
-							rule->name),
-					 errdetail("Byte 0x%02x stands at position %zu.", c, i + 1),
-					 errhint("Remove line breaks, tabs and other control "
-							 "characters."),
-					 errhidestmt(true)));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+				 errmsg("%s of a message has a control character", rule->name),
+				 errdetail("Byte 0x%02x stands at position %zu.", c, i + 1),
+				 errhint("Remove line breaks, tabs and other control "
+						 "characters."),
+				 errhidestmt(true)));
 	}
 }
 
@@ -97,11 +96,10 @@ check_content_type(const char *data, size_t len)
 	for (size_t i = 0; i < len; i++)
 		ascii = ascii && (unsigned char) data[i] < 0x80;
 	if (!ascii || data[0] == '/' || strchr(data, '/') == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 errmsg("content_type of a message is not a media type"),
-				 errhint("Write it like \"application/octet-stream\"."),
-				 errhidestmt(true)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+						errmsg("content_type of a message is not a media type"),
+						errhint("Write it like \"application/octet-stream\"."),
+						errhidestmt(true)));
 }
 
 void

@@ -24,9 +24,9 @@ static const char token_characters[] =
 	"!#$%&'*+-.^_`|~";
 
 static const char *const reserved_names[] = {
-	"host",		  "content-length", "content-type", "transfer-encoding",
-	"connection", "keep-alive",		"expect",		"te",
-	"trailer",	  "upgrade",		"proxy-connection",
+	"host",       "content-length", "content-type",     "transfer-encoding",
+	"connection", "keep-alive",     "expect",           "te",
+	"trailer",    "upgrade",        "proxy-connection",
 };
 
 static void
@@ -58,14 +58,14 @@ check_name(const JsonbValue *name)
 
 	check_name_token(copy, len);
 	if (name_is_reserved(copy))
-		ereport(ERROR,
-				(errcode(ERRCODE_RESERVED_NAME),
-				 errmsg("header name \"%.*s\" is reserved", SHOWN_NAME_MAX,
-						copy),
-				 errhint("Headers that frame the request and those that begin "
-						 "with \"Outbox-\" are set by the relay; the content "
-						 "type is an argument of outbox_enqueue_bytes()."),
-				 errhidestmt(true)));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_RESERVED_NAME),
+			 errmsg("header name \"%.*s\" is reserved", SHOWN_NAME_MAX, copy),
+			 errhint("Headers that frame the request and those that begin "
+					 "with \"Outbox-\" are set by the relay; the content "
+					 "type is an argument of outbox_enqueue_bytes()."),
+			 errhidestmt(true)));
 	return len;
 }
 
@@ -135,18 +135,17 @@ check_object(const Jsonb *headers)
 	int n;
 
 	if (!JB_ROOT_IS_OBJECT(headers))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("headers of a message must be a JSON object"),
-				 errhint("Write them like {\"X-Request-Id\": \"7\"}."),
-				 errhidestmt(true)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("headers of a message must be a JSON object"),
+						errhint("Write them like {\"X-Request-Id\": \"7\"}."),
+						errhidestmt(true)));
 	n = JB_ROOT_COUNT(headers);
 	if (n > CHECK_HEADERS_MAX)
-		ereport(ERROR, (errcode(ERRCODE_TOO_MANY_ARGUMENTS),
-						errmsg("a message has too many headers"),
-						errdetail("It has %d, the limit is %d.", n,
-								  CHECK_HEADERS_MAX),
-						errhidestmt(true)));
+		ereport(ERROR,
+				(errcode(ERRCODE_TOO_MANY_ARGUMENTS),
+				 errmsg("a message has too many headers"),
+				 errdetail("It has %d, the limit is %d.", n, CHECK_HEADERS_MAX),
+				 errhidestmt(true)));
 	return n;
 }
 

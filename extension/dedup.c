@@ -73,8 +73,8 @@ dedup_first(Message *message)
 		elog(ERROR, "could not read outbox.dedup");
 	if (SPI_processed == 0)
 		return false;
-	message->id = DatumGetInt64(SPI_getbinval(
-		SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null));
+	message->id = DatumGetInt64(
+		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null));
 	return true;
 }
 
@@ -84,10 +84,9 @@ dedup_taken(const Message *message)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNIQUE_VIOLATION),
 			 errmsg("a message with this type and biz_key exists already"),
-			 errdetail(
-				 "Type \"%s\", biz_key \"%s\".",
-				 text_to_cstring(message->fields[MESSAGE_TYPE]),
-				 text_to_cstring(message->fields[MESSAGE_BIZ_KEY])),
+			 errdetail("Type \"%s\", biz_key \"%s\".",
+					   text_to_cstring(message->fields[MESSAGE_TYPE]),
+					   text_to_cstring(message->fields[MESSAGE_BIZ_KEY])),
 			 errhint("To get the first one's id instead, pass "
 					 "on_duplicate => 'ignore'."),
 			 errhidestmt(true)));

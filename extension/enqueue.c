@@ -49,9 +49,9 @@ enqueue_routes(Enqueue *enqueue, const Message *message)
 	if (enqueue->stamp == cache->stamp)
 		return enqueue->routes;
 	old = MemoryContextSwitchTo(enqueue->context);
-	enqueue->routes = route_cache_match(
-		cache, text_to_cstring(message->fields[MESSAGE_TYPE]),
-		tag == NULL ? NULL : text_to_cstring(tag));
+	enqueue->routes =
+		route_cache_match(cache, text_to_cstring(message->fields[MESSAGE_TYPE]),
+						  tag == NULL ? NULL : text_to_cstring(tag));
 	enqueue->stamp = cache->stamp;
 	MemoryContextSwitchTo(old);
 	return enqueue->routes;
@@ -95,8 +95,7 @@ enqueue_call(FunctionCallInfo fcinfo, const char *name, Message *message,
 	for (int i = MESSAGE_BIZ_KEY; i <= MESSAGE_SHARDING_KEY; i++)
 		message->fields[i] = argument_text(fcinfo, first + i - MESSAGE_BIZ_KEY);
 	check_undelayed(PG_ARGISNULL(first + 6));
-	enqueue.on_duplicate =
-		check_on_duplicate(argument_text(fcinfo, first + 7));
+	enqueue.on_duplicate = check_on_duplicate(argument_text(fcinfo, first + 7));
 	message->headers = check_headers(
 		PG_ARGISNULL(first + 5) ? NULL : PG_GETARG_JSONB_P(first + 5));
 	enqueue_begin(&enqueue, name);

@@ -15,8 +15,8 @@ typedef struct Enqueue
 {
 	Leaves leaves;
 	OnDuplicate on_duplicate;
-	uint64 stamp;		   /* of the cache that routes are from; 0: none */
-	Datum routes;		   /* smallint[] of the messages of this call */
+	uint64 stamp;          /* of the cache that routes are from; 0: none */
+	Datum routes;          /* smallint[] of the messages of this call */
 	MemoryContext context; /* of the call */
 } Enqueue;
 

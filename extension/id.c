@@ -60,8 +60,8 @@ one_value(int64 fallback)
 
 	if (SPI_processed == 0)
 		return fallback;
-	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-						  &null);
+	value =
+		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null);
 	return null ? fallback : DatumGetInt64(value);
 }
 

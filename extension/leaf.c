@@ -43,8 +43,7 @@ leaf_init(Leaves *leaves, Relation rel)
 		lappend(leaves->estate->es_opened_result_relations, leaf);
 	/* All leaves have the columns of the parent, in its order. */
 	if (leaves->slot == NULL)
-		leaves->slot =
-			table_slot_create(rel, &leaves->estate->es_tupleTable);
+		leaves->slot = table_slot_create(rel, &leaves->estate->es_tupleTable);
 	return leaf;
 }
 
@@ -84,8 +83,7 @@ leaves_lock(Leaves *leaves, Message *message)
 	message->generation = generation;
 	if (leaves->leaf[generation][number] == NULL)
 	{
-		MemoryContext old =
-			MemoryContextSwitchTo(leaves->estate->es_query_cxt);
+		MemoryContext old = MemoryContextSwitchTo(leaves->estate->es_query_cxt);
 		Relation rel = leaf_open_relation(message);
 
 		leaves->leaf[message->generation][number] = leaf_init(leaves, rel);
@@ -99,8 +97,8 @@ leaves_insert(Leaves *leaves, const Message *message)
 	ResultRelInfo *leaf =
 		leaves->leaf[message->generation][leaf_number(message)];
 	TupleTableSlot *slot = leaves->slot;
-	MemoryContext old = MemoryContextSwitchTo(
-		GetPerTupleMemoryContext(leaves->estate));
+	MemoryContext old =
+		MemoryContextSwitchTo(GetPerTupleMemoryContext(leaves->estate));
 
 	ExecClearTuple(slot);
 	message_form(message, slot->tts_tupleDescriptor, slot->tts_values,

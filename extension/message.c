@@ -77,8 +77,7 @@ message_render(Jsonb *json)
 }
 
 void
-message_form(const Message *message, TupleDesc desc, Datum *values,
-			 bool *nulls)
+message_form(const Message *message, TupleDesc desc, Datum *values, bool *nulls)
 {
 	if (desc->natts < COLUMNS)
 		elog(ERROR, "outbox.message has %d columns instead of %d", desc->natts,

@@ -33,9 +33,9 @@ typedef struct Message
 	TimestampTz create_time;
 	int16 generation;
 	int16 shard_id;
-	Datum routes;				  /* smallint[] */
+	Datum routes;                 /* smallint[] */
 	text *fields[MESSAGE_FIELDS]; /* NULL is SQL NULL */
-	Jsonb *headers;				  /* NULL: none */
+	Jsonb *headers;               /* NULL: none */
 	bytea *payload;
 } Message;
 

@@ -37,11 +37,11 @@ int32_t
 murmur2(const void *data, size_t len)
 {
 	const unsigned char *p = data;
-	uint32_t	h = MURMUR2_SEED ^ (uint32_t) len;
+	uint32_t h = MURMUR2_SEED ^ (uint32_t) len;
 
 	for (; len >= 4; p += 4, len -= 4)
 	{
-		uint32_t	k = word_at(p) * MURMUR2_M;
+		uint32_t k = word_at(p) * MURMUR2_M;
 
 		k ^= k >> MURMUR2_R;
 		h = h * MURMUR2_M ^ k * MURMUR2_M;

@@ -18,4 +18,4 @@
  */
 extern int32_t murmur2(const void *data, size_t len);
 
-#endif							/* OUTBOX_MURMUR2_H */
+#endif /* OUTBOX_MURMUR2_H */

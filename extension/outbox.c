@@ -71,11 +71,11 @@ outbox_relid(const char *name)
 		OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
 
 	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation \"%s.%s\" does not exist", OUTBOX_SCHEMA,
-						name),
-				 errhint("Run CREATE EXTENSION outbox in this database.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("relation \"%s.%s\" does not exist", OUTBOX_SCHEMA, name),
+			 errhint("Run CREATE EXTENSION outbox in this database.")));
 	return relid;
 }
 

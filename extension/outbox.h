@@ -15,7 +15,7 @@
 #define OUTBOX_SCHEMA "outbox"
 #define OUTBOX_SHARDS 1024
 #define OUTBOX_GENERATIONS 3
-#define OUTBOX_LEAVES 8 /* of a generation; sql/tables.sql makes them */
+#define OUTBOX_LEAVES 8       /* of a generation; sql/tables.sql makes them */
 #define OUTBOX_ROUTES_MAX 256 /* of one message; the wire's limit */
 
 /* Who called, while we are the owner of our tables. */

@@ -173,6 +173,6 @@ route_cache_match(const RouteCache *from, const char *type, const char *tag)
 	}
 	if (n == 0 && !from->allow_unrouted)
 		no_route(type, tag);
-	return PointerGetDatum(construct_array(ids, n, INT2OID, sizeof(int16), true,
-										   TYPALIGN_SHORT));
+	return PointerGetDatum(
+		construct_array(ids, n, INT2OID, sizeof(int16), true, TYPALIGN_SHORT));
 }

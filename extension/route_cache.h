@@ -34,7 +34,7 @@ typedef struct RouteCache
 	Oid message_id_seq;
 	Oid leaves[OUTBOX_GENERATIONS][OUTBOX_LEAVES];
 	int16 current; /* generation */
-	bool known;	   /* this cluster and database have a base */
+	bool known;    /* this cluster and database have a base */
 	int64 base;
 	int64 max_payload;
 	bool allow_unrouted;

@@ -52,7 +52,8 @@ load_texts(MemoryContext context, Datum array, int *n)
 					  TYPALIGN_INT, &texts, NULL, n);
 	strings = MemoryContextAlloc(context, Max(*n, 1) * sizeof(char *));
 	for (int i = 0; i < *n; i++)
-		strings[i] = MemoryContextStrdup(context, TextDatumGetCString(texts[i]));
+		strings[i] =
+			MemoryContextStrdup(context, TextDatumGetCString(texts[i]));
 	return strings;
 }
 

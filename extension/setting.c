@@ -92,8 +92,8 @@ setting_parse(const char *name, const char *value)
 	if (!value_parse(setting, value, &result) || result < setting->min ||
 		result > setting->max)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("invalid value for setting \"%s\": \"%s\"",
-							   name, value),
+						errmsg("invalid value for setting \"%s\": \"%s\"", name,
+							   value),
 						errhint("It is %s.", setting->help)));
 	return result;
 }
@@ -171,9 +171,9 @@ outbox_get(PG_FUNCTION_ARGS)
 			   " WHERE name OPERATOR(pg_catalog.=) $1",
 			   1, types, values);
 	if (SPI_processed > 0)
-		value = setting_parse(setting->name,
-							  SPI_getvalue(SPI_tuptable->vals[0],
-										   SPI_tuptable->tupdesc, 1));
+		value = setting_parse(
+			setting->name,
+			SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
 	owner_leave(&owner);
 	PG_RETURN_TEXT_P(cstring_to_text(setting_print(setting, value)));
 }
