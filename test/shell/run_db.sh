@@ -1,12 +1,13 @@
 #!/bin/sh
 # test/shell/run_db.sh
 #
-# Builds test_db with sanitizers and runs it against a cluster of its own,
-# which is gone afterwards.
+# Builds test_db, or the program named, with sanitizers and runs it against a
+# cluster of its own, which is gone afterwards.
 #
 # SPDX-License-Identifier: PostgreSQL
 set -eu
 
+program=${1:-test_db}
 here=$(cd "$(dirname "$0")" && pwd)
 relay=$here/../../relay
 PG_CONFIG=${PG_CONFIG:-pg_config}
@@ -32,8 +33,8 @@ trap 'exit 2' INT TERM HUP
 ${CC:-cc} -std=c11 -D_GNU_SOURCE -DCONNECT_TIMEOUT_MS=1000 -Wall -Wextra \
 	-Wshadow -Werror -g -O1 -fno-omit-frame-pointer \
 	-fsanitize=address,undefined -fno-sanitize-recover=all \
-	-I"$relay" -I"$($PG_CONFIG --includedir)" -o "$scratch/test_db" \
-	"$here/test_db.c" "$relay/db.c" "$relay/stream.c" "$relay/stream_input.c" "$relay/connect.c" \
+	-I"$relay" -I"$($PG_CONFIG --includedir)" -o "$scratch/$program" \
+	"$here/$program.c" "$relay/db.c" "$relay/stream.c" "$relay/stream_input.c" "$relay/connect.c" \
 	"$relay/loss.c" "$relay/loop.c" "$relay/log.c" "$relay/core/mem.c" \
 	"$relay/core/replication.c" -L"$($PG_CONFIG --libdir)" -lpq -levent
 
@@ -59,6 +60,6 @@ chmod 755 "$scratch"
 # The quarantine of freed memory would hide what the test says about memory.
 ASAN_OPTIONS=quarantine_size_mb=1
 export ASAN_OPTIONS
-"$scratch/test_db" \
+"$scratch/$program" \
 	"host=$scratch user=test dbname=postgres" \
 	"$as_server $bindir/pg_ctl -D $scratch/data -m fast -w -t 30 stop >/dev/null"
