@@ -398,6 +398,10 @@ outcome_of_failure(Request *request, CURLcode code)
 	else if (code == CURLE_ABORTED_BY_CALLBACK)
 		outcome_say(outcome, OUTCOME_TRANSIENT,
 					"the connection was closed before an answer came");
+	else if (code == CURLE_OUT_OF_MEMORY && sent > 0)
+		outcome_say(outcome, OUTCOME_TRANSIENT,
+					"the answer has a header of more than 100 kB, or libcurl "
+					"is out of memory");
 	else if (code == CURLE_UNSUPPORTED_PROTOCOL && sent > 0)
 		outcome_say(outcome, OUTCOME_TRANSIENT, "the answer is not HTTP");
 	else
