@@ -19,11 +19,15 @@
 #include "core/route.h"
 
 /* A settle goes out after this many facts or this long after the first. */
+#ifndef ENGINE_SETTLE_FACTS
 #define ENGINE_SETTLE_FACTS		1000
+#endif
 #define ENGINE_SETTLE_MS		50
 
 /* Ids that one settle takes over from a pour (below). */
+#ifndef ENGINE_POUR_IDS
 #define ENGINE_POUR_IDS			20000
+#endif
 
 /* How long the stream may be held up so that a backlog can end, how often. */
 #define ENGINE_GATE_MS			100

@@ -27,13 +27,19 @@
 #include "core/tail.h"
 
 /* Items in the lane of a route; one more and it goes to BACKLOG. */
+#ifndef ROUTE_LANE_MAX
 #define ROUTE_LANE_MAX		4096
+#endif
 
 /* Waiting rows of a route held in memory; past it nothing more is parked. */
+#ifndef ROUTE_ROWS_MAX
 #define ROUTE_ROWS_MAX		10000
+#endif
 
 /* Messages of one fetch, and the bytes that one is meant to bring. */
+#ifndef ROUTE_FETCH_MAX
 #define ROUTE_FETCH_MAX		1000
+#endif
 #define ROUTE_FETCH_BYTES	(2 * 1024 * 1024)
 
 /* seq and pos of what the stream brought lie above those from the table. */
@@ -110,6 +116,7 @@ struct Route
 	Engine	   *engine;
 	RouteSpec	spec;
 	bool		known;			/* spec has been read */
+	bool		asked;			/* it has been asked for */
 	bool		keeps_order;	/* of the sink */
 	bool		sink_full;		/* until ready */
 	RouteMode	mode;

@@ -15,7 +15,9 @@
 
 #include "core/facts.h"
 
+#ifndef TAIL_SEGMENT
 #define TAIL_SEGMENT	1000
+#endif
 
 typedef struct Item Item;
 

@@ -15,7 +15,9 @@
 #include "core/mem.h"
 
 /* Items of the backlog in memory; fewer when memory is short. */
+#ifndef WINDOW_ITEMS
 #define WINDOW_ITEMS		2048
+#endif
 #define WINDOW_ITEMS_SHORT	16
 
 static uint32_t
