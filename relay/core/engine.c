@@ -85,8 +85,8 @@ engine_facts(Engine *engine)
 
 /* ---------- routes ---------- */
 
-Route *
-engine_find_route(Engine *engine, int16_t id)
+static Route *
+find_or_make(Engine *engine, int16_t id)
 {
 	Route	  **link = &engine->routes;
 	Route	   *route;
@@ -98,7 +98,16 @@ engine_find_route(Engine *engine, int16_t id)
 	route = route_new(engine, id);
 	route->next = *link;
 	*link = route;
-	engine->routes_wanted = true;
+	return route;
+}
+
+Route *
+engine_find_route(Engine *engine, int16_t id)
+{
+	Route	   *route = find_or_make(engine, id);
+
+	if (!route->known && !route->asked)
+		engine->routes_wanted = route->asked = true;
 	return route;
 }
 
@@ -114,7 +123,7 @@ needs_new_sink(const RouteSpec *a, const RouteSpec *b)
 bool
 engine_route(Engine *engine, const RouteSpec *spec, bool keeps_order)
 {
-	Route	   *route = engine_find_route(engine, spec->id);
+	Route	   *route = find_or_make(engine, spec->id);
 	bool		fresh = !route->known || needs_new_sink(&route->spec, spec);
 	bool		ordered = route->known ? route->spec.ordered : spec->ordered;
 

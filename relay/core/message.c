@@ -38,6 +38,7 @@ message_set_body(Message *message, const WireMessage *wire, int64_t *account)
 	WireWriter	writer;
 
 	message->shard_id = wire->shard_id;
+	message->create_time = wire->create_time;
 	set_key(message, wire);
 	if (wire->payload_omitted || message->bytes != NULL)
 		return;

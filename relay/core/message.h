@@ -27,6 +27,7 @@ typedef struct Message
 	uint16_t	unplaced;		/* routes with no answer and no row, if open */
 	uint64_t	ticket;			/* of position.h, if open */
 	int64_t		commit_time;	/* microseconds; 0: not known */
+	int64_t		create_time;	/* likewise */
 } Message;
 
 /* message_new: with one reference and no body. */

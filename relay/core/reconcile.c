@@ -25,8 +25,13 @@ engine_begin_table(Engine *engine)
 bool
 engine_may_begin_stream(const Engine *engine)
 {
-	return !engine->settling && engine->recovering == 0 &&
-		engine->facts[engine->current].count == 0;
+	if (engine->recovering > 0)
+		return false;
+	for (const Route *route = engine->routes; route != NULL;
+		 route = route->next)
+		if (route->pouring)
+			return false;
+	return true;
 }
 
 void

@@ -1,0 +1,140 @@
+/*
+ * relay/outlets.c
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#include "outlets.h"
+
+#include "core/mem.h"
+#include "killpoint.h"
+#include "log.h"
+
+#define ERROR_MAX	512
+
+struct Outlet
+{
+	Outlets    *outlets;
+	int16_t		route_id;
+	Sink	   *sink;			/* NULL: could not be opened */
+	Outlet	   *next;
+};
+
+static void
+clock_now(const Outlets *outlets)
+{
+	engine_clock(outlets->engine, loop_now_ms(outlets->loop),
+				 loop_wall_us(outlets->loop));
+}
+
+static void
+sink_done(void *arg, Delivery *delivery, const Outcome *outcome)
+{
+	const Outlet *outlet = arg;
+
+	clock_now(outlet->outlets);
+	kill_point("answered");
+	engine_done(outlet->outlets->engine, delivery, outcome);
+}
+
+static void
+sink_ready(void *arg)
+{
+	const Outlet *outlet = arg;
+
+	clock_now(outlet->outlets);
+	engine_ready(outlet->outlets->engine, outlet->route_id);
+}
+
+static Outlet *
+find(const Outlets *outlets, int16_t route_id)
+{
+	Outlet	   *outlet = outlets->first;
+
+	while (outlet != NULL && outlet->route_id != route_id)
+		outlet = outlet->next;
+	return outlet;
+}
+
+static Outlet *
+add(Outlets *outlets, int16_t route_id)
+{
+	Outlet	   *outlet = mem_alloc(sizeof(*outlet));
+
+	outlet->outlets = outlets;
+	outlet->route_id = route_id;
+	outlet->next = outlets->first;
+	outlets->first = outlet;
+	return outlet;
+}
+
+static void
+close_sink(Outlet *outlet)
+{
+	if (outlet->sink == NULL)
+		return;
+	outlet->sink->ops->close(outlet->sink);
+	outlet->sink = NULL;
+	engine_sink_closed(outlet->outlets->engine, outlet->route_id);
+}
+
+static bool
+open_sink(Outlet *outlet, const RouteSpec *spec)
+{
+	const Outlets *outlets = outlet->outlets;
+	SinkCaller	caller = {outlet, sink_done, sink_ready};
+	char		error[ERROR_MAX] = "";
+
+	outlet->sink = sink_ops_of(spec->kind)->open(outlets->loop,
+												 outlets->config, spec,
+												 caller, error, sizeof(error));
+	if (outlet->sink == NULL)
+		log_error("route_broken", "route \"%s\" cannot deliver: %s; "
+				  "its messages wait in the backlog until the route or the "
+				  "configuration is corrected", spec->name, error);
+	return outlet->sink != NULL;
+}
+
+void
+outlets_tell(Outlets *outlets, const RouteSpec *spec)
+{
+	Outlet	   *outlet = find(outlets, spec->id);
+	RouteSpec	told = *spec;
+	bool		fresh;
+
+	if (outlet == NULL)
+		outlet = add(outlets, spec->id);
+	fresh = engine_route(outlets->engine, &told,
+						 sink_ops_of(spec->kind)->keeps_order);
+	if (fresh || spec->state == SPEC_DROPPED)
+		close_sink(outlet);
+	if (spec->state == SPEC_DROPPED || outlet->sink != NULL ||
+		open_sink(outlet, spec))
+		return;
+	told.state = SPEC_PAUSED;
+	engine_route(outlets->engine, &told, false);
+}
+
+bool
+outlets_submit(Outlets *outlets, const Route *route, Delivery *delivery)
+{
+	Outlet	   *outlet = find(outlets, route->spec.id);
+	bool		taken = outlet->sink->ops->submit(outlet->sink, delivery);
+
+	if (taken)
+		kill_point("submitted");
+	return taken;
+}
+
+void
+outlets_close(Outlets *outlets)
+{
+	Outlet	   *outlet;
+
+	while ((outlet = outlets->first) != NULL)
+	{
+		outlets->first = outlet->next;
+		if (outlet->sink != NULL)
+			outlet->sink->ops->close(outlet->sink);
+		mem_free(outlet);
+	}
+}

@@ -1,0 +1,245 @@
+/*
+ * relay/relay.c
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#include "relay.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "listener.h"
+#include "log.h"
+#include "loop.h"
+#include "metrics.h"
+#include "session.h"
+
+#define BACKOFF_MIN_MS		100
+#define BACKOFF_MAX_MS		5000
+
+/* A session that ran this long was a good one: the next begins at once. */
+#define GOOD_SESSION_MS		10000
+
+/* No settle for so long although there is one under way: not ready. */
+#define ERROR_MAX			512
+
+typedef struct Relay
+{
+	Loop	   *loop;
+	Config	   *config;
+	Listener   *listener;
+	Session    *session;		/* NULL between two */
+	Timer	   *next_timer;
+	int64_t		backoff_ms;
+	int64_t		begun_ms;
+	bool		stopping;
+	Metrics		metrics;
+	char		why[SESSION_REASON_MAX];	/* the last session ended */
+} Relay;
+
+/* ---------- sessions ---------- */
+
+static void
+session_ended(void *arg, SessionEnd end, const char *reason)
+{
+	Relay	   *relay = arg;
+	SessionStatus status;
+	int64_t		now = loop_now_ms(relay->loop);
+
+	snprintf(relay->why, sizeof(relay->why), "%s", reason);
+	session_status(relay->session, &status);
+	metrics_absorb(&relay->metrics, &status);
+	session_close(relay->session);
+	relay->session = NULL;
+	if (end == SESSION_DRAINED || relay->stopping)
+	{
+		log_info("stopped", "%s", relay->why);
+		loop_stop(relay->loop, RELAY_EXIT_ASKED);
+		return;
+	}
+	if (end == SESSION_FATAL)
+	{
+		log_error("cannot_run", "%s", relay->why);
+		loop_stop(relay->loop, RELAY_EXIT_CONFIG);
+		return;
+	}
+	if (now - relay->begun_ms >= GOOD_SESSION_MS)
+		relay->backoff_ms = BACKOFF_MIN_MS;
+	log_warning("session_lost", "%s; trying again in %d ms", relay->why,
+				(int) relay->backoff_ms);
+	timer_set(relay->next_timer, relay->backoff_ms);
+	relay->backoff_ms *= 2;
+	if (relay->backoff_ms > BACKOFF_MAX_MS)
+		relay->backoff_ms = BACKOFF_MAX_MS;
+}
+
+static void
+next_session(void *arg)
+{
+	Relay	   *relay = arg;
+
+	relay->begun_ms = loop_now_ms(relay->loop);
+	relay->session = session_open(relay->loop, relay->config,
+								  (SessionCaller) {relay, session_ended});
+}
+
+static void
+end_of_turn(void *arg)
+{
+	Relay	   *relay = arg;
+
+	if (relay->session != NULL)
+		session_turn(relay->session);
+}
+
+/* ---------- signals ---------- */
+
+static void
+stop(void *arg, int signo)
+{
+	Relay	   *relay = arg;
+
+	sd_notify(0, "STOPPING=1");
+	if (relay->stopping || relay->session == NULL)
+	{
+		log_info("stopped", "signal %d", signo);
+		loop_stop(relay->loop, RELAY_EXIT_ASKED);
+		return;
+	}
+	relay->stopping = true;
+	log_info("draining", "signal %d: finishing what is under way", signo);
+	session_drain(relay->session);
+}
+
+/* What can be changed while running; the rest is named in the log. */
+static void
+reload(void *arg, int signo)
+{
+	Relay	   *relay = arg;
+	char		error[ERROR_MAX];
+	char		names[ERROR_MAX];
+	Config	   *fresh = config_read(relay->config->path, error, sizeof(error));
+
+	(void) signo;
+	if (fresh == NULL)
+	{
+		log_error("reload", "the configuration stays as it was: %s", error);
+		return;
+	}
+	config_reload_diff(relay->config, fresh, names, sizeof(names));
+	log_configure(fresh->log_level, fresh->log_format);
+	relay->config->memory_budget = fresh->memory_budget;
+	if (relay->session != NULL)
+		session_set_budget(relay->session, fresh->memory_budget);
+	if (names[0] != '\0')
+		log_warning("reload", "these settings need a restart: %s", names);
+	else
+		log_info("reload", "the configuration was read again");
+	config_free(fresh);
+}
+
+/* ---------- the listener ---------- */
+
+static int
+page_ready(const Relay *relay, const SessionStatus *status, Page *page)
+{
+	if (status != NULL && (status->state == SESSION_RUNNING ||
+						   status->table_mode))
+	{
+		page_printf(page, "ready: %s\n", status->table_mode
+					? "delivering from the table" : "running");
+		return 200;
+	}
+	page_printf(page, "not ready: %s\n", status != NULL
+				? session_state_name(status->state) : relay->why);
+	return 503;
+}
+
+static int
+page(void *arg, const char *path, Page *out)
+{
+	Relay	   *relay = arg;
+	SessionStatus status;
+	bool		live = relay->session != NULL;
+
+	if (live)
+		session_status(relay->session, &status);
+	if (strcmp(path, "/metrics") == 0)
+	{
+		metrics_render(&relay->metrics, live ? &status : NULL, out);
+		if (live)
+			session_ask_retained(relay->session);
+		return 200;
+	}
+	if (strcmp(path, "/readyz") == 0)
+		return page_ready(relay, live ? &status : NULL, out);
+	if (strcmp(path, "/healthz") != 0)
+		return 404;
+	page_printf(out, "alive\n");
+	return 200;
+}
+
+static bool
+listen_on(Relay *relay)
+{
+	char		error[ERROR_MAX];
+
+	if (relay->config->listen[0] == '\0')
+		return true;
+	relay->listener = listener_open(relay->loop, relay->config->listen, page,
+									relay, error, sizeof(error));
+	if (relay->listener == NULL)
+	{
+		log_error("listen", "%s", error);
+		return false;
+	}
+	log_info("listening", "HTTP on port %d", listener_port(relay->listener));
+	return true;
+}
+
+/* ---------- the process ---------- */
+
+static void
+relay_free(Relay *relay)
+{
+	if (relay->session != NULL)
+		session_close(relay->session);
+	listener_close(relay->listener);
+	metrics_reset(&relay->metrics);
+	if (relay->next_timer != NULL)
+		timer_free(relay->next_timer);
+	loop_free(relay->loop);
+	config_free(relay->config);
+}
+
+int
+relay_run(Config *config)
+{
+	Relay		relay = {.config = config, .backoff_ms = BACKOFF_MIN_MS};
+	int			status = RELAY_EXIT_CONFIG;
+
+	log_configure(config->log_level, config->log_format);
+	relay.loop = loop_new();
+	if (relay.loop == NULL)
+	{
+		log_error("loop", "could not make an event loop");
+		config_free(config);
+		return RELAY_EXIT_RESTART;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	snprintf(relay.why, sizeof(relay.why), "starting");
+	if (listen_on(&relay))
+	{
+		loop_signal(relay.loop, SIGTERM, stop, &relay);
+		loop_signal(relay.loop, SIGINT, stop, &relay);
+		loop_signal(relay.loop, SIGHUP, reload, &relay);
+		loop_after_turn(relay.loop, end_of_turn, &relay);
+		relay.next_timer = loop_timer(relay.loop, next_session, &relay);
+		timer_set(relay.next_timer, 0);
+		status = loop_run(relay.loop);
+	}
+	relay_free(&relay);
+	return status;
+}

@@ -1,0 +1,480 @@
+/*
+ * relay/session.c
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#include "session_private.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "killpoint.h"
+#include "log.h"
+
+#define LEASE_RETRY_MS		1000
+#define ARMED_RETRY_MS		5000
+#define BEAT_MS				1000
+#define HEARTBEAT_MS		60000
+#define HEARTBEAT_BYTES		(16 * 1024 * 1024)
+#define MAINTAIN_MS			60000
+#define DRAIN_LIMIT_MS		20000
+
+const char *
+session_state_name(SessionState state)
+{
+	static const char *const names[] = {
+		[SESSION_CONNECTING] = "connecting",
+		[SESSION_CHECKING] = "checking",
+		[SESSION_STANDBY] = "standby",
+		[SESSION_STARTING] = "starting",
+		[SESSION_DISARMED] = "disarmed",
+		[SESSION_RECONCILING] = "reconciling",
+		[SESSION_RUNNING] = "running",
+		[SESSION_DRAINING] = "draining",
+	};
+
+	return names[state];
+}
+
+void
+session_clock(Session *session)
+{
+	engine_clock(&session->engine, loop_now_ms(session->loop),
+				 loop_wall_us(session->loop));
+}
+
+/* ---------- the end ---------- */
+
+void
+session_end(Session *session, SessionEnd end, const char *format,...)
+{
+	va_list		args;
+
+	if (session->ended)
+		return;
+	session->ended = true;
+	session->end = end;
+	va_start(args, format);
+	vsnprintf(session->reason, sizeof(session->reason), format, args);
+	va_end(args);
+	/* nothing goes out any more, and nothing is said about it */
+	session->engine.hold = true;
+	timer_set(session->turn_timer, 0);
+}
+
+/* SQLSTATEs with which only a person can help. */
+static bool
+is_fatal(const char *sqlstate)
+{
+	static const char *const fatal[] = {
+		"3D000",				/* no such database */
+		"42501",				/* a right is missing */
+		"42883",				/* a function of the extension is missing */
+	};
+
+	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
+		if (strcmp(sqlstate, fatal[i]) == 0)
+			return true;
+	return false;
+}
+
+bool
+session_failed(Session *session, const PGresult *result)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *message = PQresultErrorField(result,
+											 PG_DIAG_MESSAGE_PRIMARY);
+
+	if (PQresultStatus(result) != PGRES_FATAL_ERROR)
+		return session->ended;
+	session_end(session, sqlstate != NULL && is_fatal(sqlstate)
+				? SESSION_FATAL : SESSION_LOST, "%s (SQLSTATE %s)",
+				message != NULL ? message : "the query failed",
+				sqlstate != NULL ? sqlstate : "unknown");
+	return true;
+}
+
+void
+session_shape(Session *session, const char *function)
+{
+	session_end(session, SESSION_FATAL,
+				"%s() does not answer as this relay expects; install the "
+				"relay and the extension of the same version", function);
+}
+
+static void
+db_lost(void *arg, const Loss *loss)
+{
+	Session    *session = arg;
+
+	session_end(session, is_fatal(loss->sqlstate) ? SESSION_FATAL
+				: SESSION_LOST, "database connection: %s", loss->reason);
+	if (loss->admin_shutdown)
+	{
+		/* a fast shutdown waits for a flush that we may not report */
+		stream_close(session->stream);
+		session->stream = NULL;
+	}
+}
+
+/* ---------- the way to the start ---------- */
+
+static void
+db_connected(void *arg)
+{
+	Session    *session = arg;
+
+	session->state = SESSION_CHECKING;
+	session_check(session);
+}
+
+static void
+started(void *arg, const PGresult *result)
+{
+	Session    *session = arg;
+
+	if (session_failed(session, result))
+		return;
+	if (!rows_start(result, &session->start))
+	{
+		session_shape(session, "outbox_start");
+		return;
+	}
+	kill_point("started");
+	if (session->start.armed)
+	{
+		session_begin(session);
+		return;
+	}
+	if (session->state != SESSION_DISARMED)
+		log_warning("disarmed", "this database is a copy of the one that "
+					"enqueued: nothing is delivered until outbox_arm() is "
+					"called here");
+	session->state = SESSION_DISARMED;
+	timer_set(session->step_timer, ARMED_RETRY_MS);
+}
+
+static void
+start(Session *session)
+{
+	const char *values[] = {session->config->name, session->config->slot};
+
+	db_query(session->db, "SELECT run, armed, position, system_identifier,"
+			 " timeline, schema_oid FROM outbox_start($1, $2)",
+			 2, values, DB_TEXT, started, session);
+}
+
+static void
+took_over(void *arg, const PGresult *result)
+{
+	Session    *session = arg;
+
+	if (session_failed(session, result))
+		return;
+	if (PQgetvalue(result, 0, 0)[0] == 't')
+		log_warning("takeover", "the relay that held the lease had not been "
+					"heard of for too long: its sessions were ended");
+	timer_set(session->step_timer, LEASE_RETRY_MS);
+}
+
+static void
+take_over(Session *session)
+{
+	char		timeout[24];
+	const char *values[] = {session->config->slot, timeout};
+
+	snprintf(timeout, sizeof(timeout), "%" PRId64,
+			 session->config->lease_timeout_ms);
+	db_query(session->db, "SELECT outbox_takeover($1, $2)", 2, values,
+			 DB_TEXT, took_over, session);
+}
+
+static void
+leased(void *arg, const PGresult *result)
+{
+	Session    *session = arg;
+
+	if (session_failed(session, result))
+		return;
+	if (PQgetvalue(result, 0, 0)[0] == 't')
+	{
+		session->state = SESSION_STARTING;
+		start(session);
+		return;
+	}
+	if (session->state != SESSION_STANDBY)
+		log_info("standby", "another relay holds the lease of this database");
+	session->state = SESSION_STANDBY;
+	take_over(session);
+}
+
+void
+session_lease(Session *session)
+{
+	const char *values[] = {session->config->name};
+
+	db_query(session->db, "SELECT outbox_lease($1)", 1, values, DB_TEXT,
+			 leased, session);
+}
+
+static void
+next_step(void *arg)
+{
+	Session    *session = arg;
+
+	if (session->ended)
+		return;
+	session_clock(session);
+	switch (session->state)
+	{
+		case SESSION_STANDBY:
+			session_lease(session);
+			break;
+		case SESSION_DISARMED:
+			start(session);
+			break;
+		default:
+			session_reconcile(session);
+	}
+}
+
+/* ---------- the turn ---------- */
+
+static void
+pause_or_resume(Session *session)
+{
+	bool		pause = !session->snapshot_done ||
+		session->engine.draining || engine_wants_pause(&session->engine);
+
+	if (session->stream == NULL || !session->streaming ||
+		pause == session->stream_paused)
+		return;
+	session->stream_paused = pause;
+	if (pause)
+		stream_pause(session->stream);
+	else
+		stream_resume(session->stream);
+}
+
+static void
+set_turn_timer(Session *session)
+{
+	int64_t		next = engine_next_ms(&session->engine);
+	int64_t		now = loop_now_ms(session->loop);
+
+	if (next == INT64_MAX)
+		timer_clear(session->turn_timer);
+	else
+		timer_set(session->turn_timer, next > now ? next - now : 0);
+}
+
+void
+session_turn(Session *session)
+{
+	if (session->ended)
+	{
+		session->caller.ended(session->caller.arg, session->end,
+							  session->reason);
+		return;
+	}
+	if (!session->engine_live)
+		return;
+	session_clock(session);
+	engine_run(&session->engine);
+	session_reconcile(session);
+	pause_or_resume(session);
+	set_turn_timer(session);
+}
+
+static void
+turn_timer(void *arg)
+{
+	(void) arg;					/* the turn itself is what was wanted */
+}
+
+/* ---------- each second ---------- */
+
+static void
+maintained(void *arg, const PGresult *result)
+{
+	Session    *session = arg;
+
+	session->maintaining = false;
+	session_failed(session, result);
+}
+
+static void
+maintain(Session *session)
+{
+	char		run[24];
+	const char *values[] = {run};
+	int64_t		now = loop_now_ms(session->loop);
+
+	if (session->state != SESSION_RUNNING || session->maintaining ||
+		!session->settled_since || now - session->maintained_ms < MAINTAIN_MS)
+		return;
+	session->maintained_ms = now;
+	session->maintaining = true;
+	session->settled_since = false;
+	snprintf(run, sizeof(run), "%" PRId64, session->start.run);
+	db_query(session->db, "SELECT outbox_maintain($1)", 1, values, DB_TEXT,
+			 maintained, session);
+}
+
+/* Nothing open, but the WAL moved: P follows, so that it can be recycled. */
+static void
+heartbeat(Session *session)
+{
+	uint64_t	resolved;
+
+	if (session->state != SESSION_RUNNING)
+		return;
+	resolved = position_resolved(&session->engine.position);
+	if (resolved <= session->engine.settled_position)
+		return;
+	if (resolved - session->engine.settled_position >= HEARTBEAT_BYTES ||
+		loop_now_ms(session->loop) - session->settled_ms >= HEARTBEAT_MS)
+		engine_heartbeat(&session->engine);
+}
+
+static void
+beat(void *arg)
+{
+	Session    *session = arg;
+
+	timer_set(session->beat_timer, BEAT_MS);
+	if (session->ended || !session->engine_live)
+		return;
+	session_clock(session);
+	heartbeat(session);
+	maintain(session);
+}
+
+/* ---------- drain ---------- */
+
+static void
+drained(void *arg)
+{
+	Session    *session = arg;
+
+	if (engine_idle(&session->engine) &&
+		stream_confirmed(session->stream) >= session->engine.settled_position)
+		session_end(session, SESSION_DRAINED, "drained");
+	else if (loop_now_ms(session->loop) - session->wait_since_ms >
+			 DRAIN_LIMIT_MS)
+		session_end(session, SESSION_DRAINED, "not all deliveries under way "
+					"were answered within %d s; they will be sent again",
+					DRAIN_LIMIT_MS / 1000);
+	else
+		/* a feedback is sent at most so often */
+		timer_set(session->drain_timer, STREAM_CONFIRM_MS);
+}
+
+void
+session_drain(Session *session)
+{
+	if (session->state != SESSION_RUNNING || session->stream == NULL)
+	{
+		session_end(session, SESSION_DRAINED, "nothing was under way");
+		return;
+	}
+	session->state = SESSION_DRAINING;
+	session->wait_since_ms = loop_now_ms(session->loop);
+	engine_drain(&session->engine);
+	engine_heartbeat(&session->engine);
+	timer_set(session->drain_timer, STREAM_CONFIRM_MS);
+}
+
+/* ---------- open and close ---------- */
+
+Session *
+session_open(Loop *loop, const Config *config, SessionCaller caller)
+{
+	Session    *session = mem_alloc(sizeof(*session));
+
+	session->loop = loop;
+	session->config = config;
+	session->caller = caller;
+	session->retained_bytes = -1;
+	session->outlets = (Outlets) {loop, config, &session->engine, NULL};
+	session->step_timer = loop_timer(loop, next_step, session);
+	session->turn_timer = loop_timer(loop, turn_timer, session);
+	session->beat_timer = loop_timer(loop, beat, session);
+	session->drain_timer = loop_timer(loop, drained, session);
+	session->stream_timer = loop_timer(loop, next_step, session);
+	timer_set(session->beat_timer, BEAT_MS);
+	session->db = db_open(loop, config->conninfo,
+						  (DbCaller) {session, db_connected, db_lost});
+	return session;
+}
+
+void
+session_close(Session *session)
+{
+	/* deliveries first: none may go out without the lease */
+	outlets_close(&session->outlets);
+	stream_close(session->stream);
+	db_close(session->db);
+	session_drop_questions(session);
+	if (session->engine_live)
+		engine_reset(&session->engine);
+	timer_free(session->step_timer);
+	timer_free(session->turn_timer);
+	timer_free(session->beat_timer);
+	timer_free(session->drain_timer);
+	timer_free(session->stream_timer);
+	mem_free(session);
+}
+
+/* ---------- what the slot holds back, for /metrics ---------- */
+
+static void
+retained(void *arg, const PGresult *result)
+{
+	Session    *session = arg;
+
+	session->lag_out = false;
+	if (!session_failed(session, result) && PQntuples(result) == 1 &&
+		!PQgetisnull(result, 0, 0))
+		session->retained_bytes = rows_int(result, 0, 0);
+}
+
+void
+session_ask_retained(Session *session)
+{
+	const char *values[] = {session->config->slot};
+
+	if (!session->engine_live || session->lag_out || session->ended)
+		return;
+	session->lag_out = true;
+	db_query(session->db, "SELECT pg_wal_lsn_diff("
+			 "pg_current_wal_insert_lsn(), restart_lsn)::bigint"
+			 " FROM pg_replication_slots WHERE slot_name = $1",
+			 1, values, DB_TEXT, retained, session);
+}
+
+void
+session_set_budget(Session *session, int64_t bytes)
+{
+	session->engine.budget = bytes;
+}
+
+void
+session_status(const Session *session, SessionStatus *status)
+{
+	*status = (SessionStatus) {
+		.state = session->state,
+		.run = session->start.run,
+		.server_end = session->server_end,
+		.confirmed = session->engine.settled_position,
+		.settled_ms = session->settled_ms,
+		.retained_bytes = session->retained_bytes,
+		.settles = session->settles,
+		.table_mode = session->engine_live &&
+			session->engine.phase == ENGINE_TABLE,
+		.engine = session->engine_live ? &session->engine : NULL,
+	};
+}

@@ -1,0 +1,500 @@
+/*
+ * relay/session_begin.c
+ *
+ * From the raised epoch to a running stream: the routes and rows of the
+ * start, the slot, the readings of R, U and L, the wait.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "core/mem.h"
+#include "core/replication.h"
+#include "killpoint.h"
+#include "log.h"
+#include "session_private.h"
+
+#define STREAM_RETRY_MS		1000
+#define WAIT_POLL_MS		100
+#define TABLE_POLL_MS		1000
+
+/* More than a route may have parked, so that none is left out. */
+#define WAITING_MOST		"50000"
+
+static void open_stream(Session *session);
+
+/* ---------- slot and stream ---------- */
+
+static void
+confirmed_read(void *arg, const PGresult *result)
+{
+	Session    *session = arg;
+	uint64_t	confirmed;
+
+	if (session_failed(session, result))
+		return;
+	if (PQntuples(result) != 1 || !rows_lsn(result, 0, 0, &confirmed))
+	{
+		session_end(session, SESSION_LOST, "slot \"%s\" vanished while the "
+					"stream began", session->config->slot);
+		return;
+	}
+	session->gap = session->start.position == 0 ||
+		confirmed > session->start.position;
+	if (session->gap)
+		log_info("reconcile_hold", "the stream begins past what is known to "
+				 "be settled: what it lacks is read from the table first");
+	session->snapshot_done = false;
+	session->state = SESSION_RECONCILING;
+	timer_clear(session->step_timer);
+	engine_begin_stream(&session->engine, confirmed, session->gap);
+	session_reconcile(session);
+}
+
+static void
+stream_started(void *arg)
+{
+	Session    *session = arg;
+	const char *values[] = {session->config->slot};
+
+	if (session->ended)
+		return;
+	kill_point("stream_started");
+	session_clock(session);
+	session->streaming = true;
+	/* not one frame before R is known */
+	session->stream_paused = true;
+	stream_pause(session->stream);
+	db_query(session->db, "SELECT confirmed_flush_lsn FROM"
+			 " pg_replication_slots WHERE slot_name = $1",
+			 1, values, DB_TEXT, confirmed_read, session);
+}
+
+static void
+slot_made(void *arg, uint64_t consistent_point)
+{
+	Session    *session = arg;
+
+	if (session->ended)
+		return;
+	kill_point("slot_made");
+	log_info("slot_made", "replication slot \"%s\" begins at %X/%X",
+			 session->config->slot, (unsigned) (consistent_point >> 32),
+			 (unsigned) consistent_point);
+	session->slot_missing = false;
+}
+
+static void
+stream_connected(void *arg)
+{
+	Session    *session = arg;
+
+	if (session->ended)
+		return;
+	if (session->slot_missing)
+		stream_create_slot(session->stream);
+	else
+		stream_start(session->stream, session->start.schema_oid);
+}
+
+static void
+stream_frame(void *arg, const uint8_t *data, size_t len, uint64_t wal_start,
+			 uint64_t server_end)
+{
+	Session    *session = arg;
+	const char *error;
+	uint8_t		bells;
+
+	(void) wal_start;
+	if (session->ended)
+		return;
+	kill_point("frame_read");
+	session_clock(session);
+	if (server_end > session->server_end)
+		session->server_end = server_end;
+	if (!engine_frame(&session->engine, data, len, &bells, &error))
+	{
+		session_end(session, SESSION_LOST, "a frame of %zu bytes cannot be "
+					"read: %s", len, error);
+		return;
+	}
+	if (bells & WIRE_BELL_ROUTE)
+		session->engine.routes_wanted = true;
+	if (engine_wants_pause(&session->engine) && !session->stream_paused)
+	{
+		session->stream_paused = true;
+		stream_pause(session->stream);
+	}
+}
+
+static void
+stream_keepalive(void *arg, uint64_t server_end)
+{
+	Session    *session = arg;
+
+	if (session->ended)
+		return;
+	session_clock(session);
+	if (server_end > session->server_end)
+		session->server_end = server_end;
+	engine_passed(&session->engine, server_end);
+}
+
+/*
+ * While there is no slot the relay works from the table, so the stream may be
+ * tried again by itself.  Later the stream is as good as the lease.
+ */
+static void
+stream_lost(void *arg, const Loss *loss)
+{
+	Session    *session = arg;
+
+	if (!session->slot_missing || session->streaming || loss->admin_shutdown)
+	{
+		session_end(session, SESSION_LOST, "replication connection: %s",
+					loss->reason);
+		return;
+	}
+	log_warning("slot_not_made", "replication slot \"%s\" could not be made: "
+				"%s; delivering from the table meanwhile",
+				session->config->slot, loss->reason);
+	stream_close(session->stream);
+	session->stream = NULL;
+	timer_set(session->stream_timer, STREAM_RETRY_MS);
+}
+
+static void
+open_stream(Session *session)
+{
+	StreamOptions options = {
+		.conninfo = session->config->conninfo,
+		.slot = session->config->slot,
+	};
+	StreamCaller caller = {
+		.arg = session,
+		.connected = stream_connected,
+		.slot_made = slot_made,
+		.started = stream_started,
+		.frame = stream_frame,
+		.keepalive = stream_keepalive,
+		.lost = stream_lost,
+	};
+
+	session->stream = stream_open(session->loop, &options, caller);
+}
+
+static void
+slot_dropped(void *arg, const PGresult *result)
+{
+	Session    *session = arg;
+
+	if (session_failed(session, result))
+		return;
+	log_warning("slot_lost", "replication slot \"%s\" was invalidated by the "
+				"server; it is made anew and the table is read for what it "
+				"lacked", session->config->slot);
+	session_end(session, SESSION_LOST, "the slot was invalidated");
+}
+
+static void
+slot_read(void *arg, const PGresult *result)
+{
+	Session    *session = arg;
+	const char *values[] = {session->config->slot};
+
+	if (session_failed(session, result))
+		return;
+	if (PQntuples(result) == 1 &&
+		strcmp(PQgetvalue(result, 0, 0), "lost") == 0)
+	{
+		db_query(session->db, "SELECT pg_drop_replication_slot($1)", 1,
+				 values, DB_TEXT, slot_dropped, session);
+		return;
+	}
+	session->slot_missing = PQntuples(result) == 0;
+	session->engine_live = true;
+	session->state = SESSION_RECONCILING;
+	session_clock(session);
+	if (session->slot_missing)
+	{
+		engine_begin_table(&session->engine);
+		sd_notify(0, "READY=1\nSTATUS=delivering from the table");
+	}
+	open_stream(session);
+}
+
+/* ---------- what was there at the start ---------- */
+
+static void
+waiting_read(void *arg, const PGresult *result)
+{
+	Session    *session = arg;
+	const char *values[] = {session->config->slot};
+	int64_t		wall_ms = engine_wall_ms(&session->engine);
+	FactPark	park;
+
+	if (session_failed(session, result))
+		return;
+	for (int i = 0; i < PQntuples(result); i++)
+	{
+		int64_t		delay;
+
+		if (!rows_waiting(result, i, &park))
+		{
+			session_shape(session, "outbox_waiting");
+			return;
+		}
+		delay = park.next_retry_ms < 0 ? 0 : park.next_retry_ms - wall_ms;
+		engine_row(&session->engine, &park,
+				   session->engine.now_ms + (delay > 0 ? delay : 0));
+	}
+	db_query(session->db, "SELECT coalesce(wal_status, '') FROM"
+			 " pg_replication_slots WHERE slot_name = $1",
+			 1, values, DB_TEXT, slot_read, session);
+}
+
+static void
+summary_read(void *arg, const PGresult *result)
+{
+	Session    *session = arg;
+
+	if (session_failed(session, result))
+		return;
+	for (int i = 0; i < PQntuples(result); i++)
+		engine_backlog_summary(&session->engine,
+							   (int16_t) rows_int(result, i, 0),
+							   rows_int(result, i, 1), rows_int(result, i, 2));
+	db_query(session->db, "SELECT message_id, route_id, generation, shard_id,"
+			 " key_hash, run, pos, status, retry_count,"
+			 " (extract(epoch FROM next_retry_time) * 1000)::bigint"
+			 " FROM outbox_waiting(" WAITING_MOST ")",
+			 0, NULL, DB_TEXT, waiting_read, session);
+}
+
+static void
+routes_read(void *arg, const PGresult *result)
+{
+	Session    *session = arg;
+
+	if (session_failed(session, result) ||
+		!session_take_routes(session, result))
+		return;
+	db_query(session->db, "SELECT route_id, seq, messages FROM"
+			 " outbox_backlog_summary()", 0, NULL, DB_TEXT, summary_read,
+			 session);
+}
+
+void
+session_begin(Session *session)
+{
+	session->state = SESSION_RECONCILING;
+	engine_init(&session->engine, &session_ops, session, session->start.run,
+				session->config->memory_budget,
+				(uint64_t) loop_wall_us(session->loop));
+	session->engine.settled_position = session->start.position;
+	session_clock(session);
+	log_info("started", "run %" PRId64 " of relay \"%s\" begins",
+			 session->start.run, session->config->name);
+	session_read_routes(session, routes_read);
+}
+
+/* ---------- R, U and L ---------- */
+
+static void
+resolved_read(void *arg, const PGresult *result)
+{
+	Session    *session = arg;
+
+	if (session_failed(session, result) ||
+		session->engine.phase == ENGINE_TABLE || session->snapshot_done)
+		return;
+	for (int i = 0; i < PQntuples(result); i++)
+		engine_resolved(&session->engine, rows_int(result, i, 0),
+						rows_int(result, i, 1));
+}
+
+static void
+unresolved_read(void *arg, const PGresult *result)
+{
+	Session    *session = arg;
+	WireRun		run;
+
+	if (session_failed(session, result))
+		return;
+	for (int i = 0; i < PQntuples(result); i++)
+	{
+		if (!rows_run(result, i, &run))
+		{
+			session_shape(session, "outbox_unresolved");
+			return;
+		}
+		engine_unresolved(&session->engine, &run);
+	}
+}
+
+static void
+horizon_read(void *arg, const PGresult *result)
+{
+	Session    *session = arg;
+	uint64_t	horizon;
+
+	if (session_failed(session, result) ||
+		!rows_lsn(result, 0, 0, &horizon))
+		return;
+	kill_point("snapshot_read");
+	session_clock(session);
+	session->snapshot_out = false;
+	engine_snapshot(&session->engine, horizon, session->gave_up);
+	session->snapshot_done = session->engine.phase != ENGINE_TABLE;
+	session_touch(session);
+}
+
+/* One snapshot for all three; L is read after it was taken. */
+static void
+read_snapshot(Session *session)
+{
+	session->snapshot_out = true;
+	db_query(session->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+			 0, NULL, DB_TEXT, NULL, NULL);
+	db_query(session->db, "SELECT first, last FROM outbox_resolved()",
+			 0, NULL, DB_TEXT, resolved_read, session);
+	db_query(session->db, "SELECT generation, routes, first, last FROM"
+			 " outbox_unresolved()", 0, NULL, DB_TEXT, unresolved_read,
+			 session);
+	db_query(session->db, "SELECT pg_current_wal_insert_lsn()",
+			 0, NULL, DB_TEXT, horizon_read, session);
+	db_query(session->db, "COMMIT", 0, NULL, DB_TEXT, NULL, NULL);
+}
+
+/* ---------- rule wait ---------- */
+
+static void
+xmin_read(void *arg, const PGresult *result)
+{
+	Session    *session = arg;
+	int64_t		waited;
+
+	if (session_failed(session, result))
+		return;
+	session_clock(session);
+	session->wait_out = false;
+	waited = session->engine.now_ms - session->wait_since_ms;
+	if (rows_int(result, 0, 0) >= session->wait_xmax)
+	{
+		session->waiting = false;
+		session->gave_up = false;
+		read_snapshot(session);
+		return;
+	}
+	if (session->engine.hold && waited > session->config->reconcile_wait_ms)
+	{
+		log_warning("reconcile_wait", "a transaction has been open for longer "
+					"than reconcile_wait: delivery goes on, and what commits "
+					"late may come out of order");
+		session->gave_up = true;
+		read_snapshot(session);
+		return;
+	}
+	timer_set(session->step_timer, WAIT_POLL_MS);
+}
+
+static void
+xmax_read(void *arg, const PGresult *result)
+{
+	Session    *session = arg;
+
+	if (session_failed(session, result))
+		return;
+	session->wait_out = false;
+	session->wait_xmax = rows_int(result, 0, 0);
+	session->waiting = true;
+	session->wait_since_ms = loop_now_ms(session->loop);
+	session_reconcile(session);
+}
+
+static void
+ask(Session *session, const char *sql, DbCall call)
+{
+	session->wait_out = true;
+	db_query(session->db, sql, 0, NULL, DB_TEXT, call, session);
+}
+
+/*
+ * In phase WAIT with the first reading done: note xmax, then ask for xmin
+ * until that has passed it.  After a hold that was given up, the same once
+ * more when what was read then is settled.
+ */
+static void
+wait_step(Session *session)
+{
+	if (session->wait_out || timer_is_set(session->step_timer))
+		return;
+	if (!session->waiting)
+		ask(session, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text",
+			xmax_read);
+	else if (session->engine.hold || engine_may_begin_stream(&session->engine))
+		ask(session, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text",
+			xmin_read);
+}
+
+/* Without a slot: the table again and again; then the stream. */
+static void
+table_step(Session *session)
+{
+	if (session->streaming || !engine_may_begin_stream(&session->engine))
+		return;
+	if (session->stream != NULL && !session->slot_missing)
+	{
+		if (!session->stream_paused)
+		{
+			/* once: stream_started comes next */
+			session->stream_paused = true;
+			stream_start(session->stream, session->start.schema_oid);
+		}
+		return;
+	}
+	if (session->stream == NULL && !timer_is_set(session->stream_timer))
+		open_stream(session);
+	if (timer_is_set(session->step_timer))
+		return;
+	read_snapshot(session);
+	timer_set(session->step_timer, TABLE_POLL_MS);
+}
+
+static void
+ready(Session *session)
+{
+	session->state = SESSION_RUNNING;
+	log_info("running", "reconciled; %" PRIu64 " repeats skipped",
+			 session->engine.repeats);
+	sd_notify(0, "READY=1\nSTATUS=running");
+}
+
+void
+session_reconcile(Session *session)
+{
+	if (!session->engine_live || session->ended || session->snapshot_out)
+		return;
+	switch (session->engine.phase)
+	{
+		case ENGINE_TABLE:
+			table_step(session);
+			break;
+		case ENGINE_WAIT:
+			if (!session->snapshot_done)
+				read_snapshot(session);
+			else
+				wait_step(session);
+			break;
+		case ENGINE_PASS:
+			break;
+		case ENGINE_RUN:
+			if (session->state == SESSION_RECONCILING)
+				ready(session);
+			break;
+	}
+}

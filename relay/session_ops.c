@@ -1,0 +1,285 @@
+/*
+ * relay/session_ops.c
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "killpoint.h"
+#include "session_private.h"
+#include "settle.h"
+
+#define SEGMENTS_MOST	"4"
+
+/* A query about one route, or of one batch. */
+struct Question
+{
+	Session    *session;
+	FetchBatch *batch;
+	int16_t		route_id;
+	LIST_ENTRY(Question) link;
+};
+
+static Question *
+question(Session *session, FetchBatch *batch, int16_t route_id)
+{
+	Question   *q = mem_alloc(sizeof(*q));
+
+	q->session = session;
+	q->batch = batch;
+	q->route_id = route_id;
+	LIST_INSERT_HEAD(&session->questions, q, link);
+	return q;
+}
+
+static void
+answered(Question *q)
+{
+	LIST_REMOVE(q, link);
+	mem_free(q);
+}
+
+void
+session_drop_questions(Session *session)
+{
+	while (!LIST_EMPTY(&session->questions))
+		answered(LIST_FIRST(&session->questions));
+}
+
+static bool
+op_submit(void *arg, Route *route, Delivery *delivery)
+{
+	Session    *session = arg;
+
+	return outlets_submit(&session->outlets, route, delivery);
+}
+
+/* ---------- fetch ---------- */
+
+static void
+fetched(void *arg, const PGresult *result)
+{
+	Question   *q = arg;
+	Session    *session = q->session;
+	FetchBatch *batch = q->batch;
+	WireMessage message;
+
+	answered(q);
+	if (session_failed(session, result))
+		return;
+	session_clock(session);
+	for (int i = 0; i < PQntuples(result); i++)
+	{
+		if (!rows_message(result, i, &message))
+		{
+			session_shape(session, "outbox_fetch");
+			return;
+		}
+		engine_body(batch, &message);
+	}
+	engine_fetched(&session->engine, batch);
+}
+
+static char *
+id_array(const int64_t *ids, uint32_t count)
+{
+	size_t		room = (size_t) count * 21 + 3;
+	char	   *array = mem_alloc(room);
+	size_t		len = 1;
+
+	array[0] = '{';
+	for (uint32_t i = 0; i < count; i++)
+		len += (size_t) snprintf(array + len, room - len, "%s%" PRId64,
+								 i > 0 ? "," : "", ids[i]);
+	snprintf(array + len, room - len, "}");
+	return array;
+}
+
+static void
+op_fetch(void *arg, FetchBatch *batch)
+{
+	Session    *session = arg;
+	char	   *ids = id_array(batch->ids, batch->count);
+	const char *values[] = {ids};
+
+	db_query(session->db, "SELECT id, generation, shard_id, create_time,"
+			 " routes, type, biz_key, topic, tag, message_key, sharding_key,"
+			 " content_type, headers, payload FROM outbox_fetch($1)",
+			 1, values, DB_BINARY, fetched, question(session, batch, 0));
+	mem_free(ids);
+}
+
+/* ---------- backlog ---------- */
+
+static void
+backlog_read(void *arg, const PGresult *result)
+{
+	Question   *q = arg;
+	Session    *session = q->session;
+	int16_t		route_id = q->route_id;
+	Segment		segment;
+	IdSet		done;
+
+	answered(q);
+	if (session_failed(session, result))
+		return;
+	session_clock(session);
+	for (int i = 0; i < PQntuples(result); i++)
+	{
+		if (!rows_segment(result, i, &segment, &done))
+		{
+			session_shape(session, "outbox_backlog");
+			return;
+		}
+		engine_segment(&session->engine, route_id, &segment, &done);
+		mem_free(segment.ids);
+		idset_reset(&done);
+	}
+	engine_segments(&session->engine, route_id);
+}
+
+static void
+op_read_backlog(void *arg, Route *route, int64_t after)
+{
+	Session    *session = arg;
+	char		route_id[16],
+				seq[24];
+	const char *values[] = {route_id, seq};
+
+	snprintf(route_id, sizeof(route_id), "%d", route->spec.id);
+	snprintf(seq, sizeof(seq), "%" PRId64, after);
+	db_query(session->db, "SELECT seq, generation, run, pos, ids, done FROM"
+			 " outbox_backlog($1, $2, " SEGMENTS_MOST ")",
+			 2, values, DB_TEXT, backlog_read,
+			 question(session, NULL, route->spec.id));
+}
+
+/* ---------- settle ---------- */
+
+static const char settle_sql[] =
+	"SELECT outbox_settle($1, $2, $3, $4, $5, $6, $7)";
+
+static void
+settled(void *arg, const PGresult *result)
+{
+	Session    *session = arg;
+	uint64_t	position;
+
+	/* without an answer, or refused, it is a lost lease */
+	if (session_failed(session, result))
+		return;
+	kill_point("settled");
+	session_clock(session);
+	session->settled_ms = session->engine.now_ms;
+	session->settles++;
+	session->settled_since = true;
+	position = engine_settled(&session->engine);
+	if (position > 0 && session->stream != NULL && session->streaming &&
+		session->engine.phase == ENGINE_RUN)
+	{
+		stream_confirm(session->stream, position);
+		kill_point("confirmed");
+	}
+}
+
+static void
+op_settle(void *arg, const Facts *facts)
+{
+	Session    *session = arg;
+	SettleValues values;
+
+	settle_values(&values, &session->start, facts);
+	db_query(session->db, settle_sql, SETTLE_VALUES, values.values, DB_TEXT,
+			 settled, session);
+	settle_values_reset(&values);
+	kill_point("settle_sent");
+}
+
+static void
+touched(void *arg, const PGresult *result)
+{
+	session_failed(arg, result);
+}
+
+void
+session_touch(Session *session)
+{
+	SettleValues values;
+
+	settle_values(&values, &session->start, NULL);
+	db_query(session->db, settle_sql, SETTLE_VALUES, values.values, DB_TEXT,
+			 touched, session);
+	settle_values_reset(&values);
+}
+
+/* ---------- routes ---------- */
+
+void
+session_read_routes(Session *session, DbCall then)
+{
+	db_query(session->db, "SELECT id, name, kind, target, state, ordering,"
+			 " retry_initial_ms, retry_max_ms, retry_multiplier,"
+			 " max_attempts, timeout_ms, connect_timeout_ms, concurrency,"
+			 " trace FROM outbox_routes()", 0, NULL, DB_TEXT, then, session);
+}
+
+bool
+session_take_routes(Session *session, const PGresult *result)
+{
+	RouteSpec	spec;
+
+	session_clock(session);
+	for (int i = 0; i < PQntuples(result); i++)
+	{
+		if (!rows_route(result, i, &spec))
+		{
+			session_shape(session, "outbox_routes");
+			return false;
+		}
+		outlets_tell(&session->outlets, &spec);
+	}
+	/* one met since the query went out may be missing in its answer */
+	if (!session->routes_again && !session->engine.routes_wanted)
+		engine_routes_read(&session->engine);
+	return true;
+}
+
+static void
+routes_read_again(void *arg, const PGresult *result)
+{
+	Session    *session = arg;
+
+	session->reading_routes = false;
+	if (session_failed(session, result) ||
+		!session_take_routes(session, result))
+		return;
+	if (session->routes_again)
+		session->engine.routes_wanted = true;
+	session->routes_again = false;
+}
+
+static void
+op_read_routes(void *arg)
+{
+	Session    *session = arg;
+
+	if (session->reading_routes)
+	{
+		/* what is under way may not see the change that rang for this */
+		session->routes_again = true;
+		return;
+	}
+	session->reading_routes = true;
+	session_read_routes(session, routes_read_again);
+}
+
+const EngineOps session_ops = {
+	.submit = op_submit,
+	.fetch = op_fetch,
+	.read_backlog = op_read_backlog,
+	.settle = op_settle,
+	.read_routes = op_read_routes,
+};

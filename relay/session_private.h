@@ -1,0 +1,99 @@
+/*
+ * relay/session_private.h
+ *
+ * The inside of a session, shared by the files that are its steps:
+ *	session.c		the way to the start, the turn, the end
+ *	session_check.c	is this a database the relay can work with
+ *	session_begin.c	slot, stream, snapshots
+ *	session_ops.c	what the core wants done
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#ifndef OUTBOX_SESSION_PRIVATE_H
+#define OUTBOX_SESSION_PRIVATE_H
+
+#include "db.h"
+#include "outlets.h"
+#include "rows.h"
+#include "session.h"
+#include "stream.h"
+
+typedef struct Question Question;
+
+struct Session
+{
+	Loop	   *loop;
+	const Config *config;
+	SessionCaller caller;
+	SessionState state;
+	bool		ended;
+	SessionEnd	end;
+	char		reason[SESSION_REASON_MAX];
+
+	Db		   *db;
+	Stream	   *stream;
+	bool		streaming;		/* START_REPLICATION has been answered */
+	bool		stream_paused;
+	bool		slot_missing;	/* to be made, meanwhile table mode */
+	Timer	   *step_timer;		/* the next try of the step it is at */
+	Timer	   *turn_timer;		/* engine_next_ms */
+	Timer	   *beat_timer;		/* each second */
+	Timer	   *drain_timer;
+	Timer	   *stream_timer;	/* the next try to make a slot */
+
+	StartRow	start;
+	Engine		engine;
+	bool		engine_live;
+	Outlets		outlets;
+
+	/* reconcile */
+	bool		snapshot_out;	/* a reading of R, U, L is under way */
+	bool		snapshot_done;	/* the first has been read */
+	bool		gap;
+	bool		waiting;		/* for transactions older than xmax */
+	bool		gave_up;		/* the wait took too long: there is a second */
+	int64_t		wait_since_ms;
+	int64_t		wait_xmax;
+	bool		wait_out;		/* its query is under way */
+
+	/* running */
+	uint64_t	server_end;
+	uint64_t	beat_position;	/* WAL position of the last settle */
+	int64_t		settled_ms;
+	int64_t		settles;
+	int64_t		maintained_ms;
+	bool		settled_since;	/* a settle since the last maintain */
+	bool		maintaining;
+	bool		reading_routes;
+	bool		routes_again;
+	bool		lag_out;
+	LIST_HEAD(, Question) questions;	/* queries of session_ops.c */
+	int64_t		retained_bytes;
+};
+
+/* session_end: ends it at the end of this turn; the first reason counts. */
+extern void session_end(Session *session, SessionEnd end, const char *format,
+						...) __attribute__((format(printf, 3, 4)));
+/* session_failed: ends the session if the result is an error. */
+extern bool session_failed(Session *session, const PGresult *result);
+extern void session_shape(Session *session, const char *function);
+extern void session_clock(Session *session);
+
+/* session_check: calls session_lease in the end, or ends the session. */
+extern void session_check(Session *session);
+extern void session_lease(Session *session);
+
+/* session_begin: routes, backlogs and rows, then slot and stream. */
+extern void session_begin(Session *session);
+/* session_reconcile: the next step of reconcile that can be done now. */
+extern void session_reconcile(Session *session);
+
+extern const EngineOps session_ops;
+extern void session_read_routes(Session *session, DbCall then);
+extern bool session_take_routes(Session *session, const PGresult *result);
+/* session_drop_questions: their answers will not come. */
+extern void session_drop_questions(Session *session);
+/* session_touch: an empty settle, so that the WAL moves. */
+extern void session_touch(Session *session);
+
+#endif							/* OUTBOX_SESSION_PRIVATE_H */
