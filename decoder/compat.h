@@ -14,6 +14,11 @@
 #include "replication/output_plugin.h"
 #include "replication/reorderbuffer.h"
 
+/* 16 took it out of postgres.h. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 #if PG_VERSION_NUM < 150000
 #error "outbox_decoder needs PostgreSQL 15 or later"
 #endif

@@ -81,7 +81,8 @@ schema_changed(Datum arg, int cacheid, uint32 hashvalue)
 static void
 context_reset(void *arg)
 {
-	tables = NULL;
+	if (tables == arg)
+		tables = NULL;
 }
 
 void
@@ -100,6 +101,7 @@ table_start(MemoryContext context)
 	/* also when decoding ends by an error */
 	callback = MemoryContextAllocZero(context, sizeof(*callback));
 	callback->func = context_reset;
+	callback->arg = tables;
 	MemoryContextRegisterResetCallback(context, callback);
 
 	if (registered)
