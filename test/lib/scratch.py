@@ -86,8 +86,12 @@ class Scratch:
                 self.own(target)
         return target
 
-    def run(self, command, log, timeout=600, env=None, cwd=None):
-        """The exit status; output goes to the file; None: out of time."""
+    def run(self, command, log, timeout=600, env=None, cwd=None,
+            leave=False):
+        """
+        The exit status; output goes to the file; None: out of time.  What
+        the command started ends with it, unless it is to be left.
+        """
         as_user = {}
         if self.user:
             as_user = {"user": self.user.pw_uid, "group": self.user.pw_gid,
@@ -104,7 +108,8 @@ class Scratch:
                 out.write(b"\n# stopped: it took longer than %d s\n" % timeout)
                 return None
             finally:
-                end_group(child)
+                if not leave:
+                    end_group(child)
 
     def remove(self):
         """Ends the servers that a test left behind, then all is gone."""

@@ -179,12 +179,26 @@ def suite_shell(run):
     return run.each(lambda name: run.tap(name, [name]), files)
 
 
+def build_relay(run):
+    """The relay with its kill points; None when it could not be built."""
+    program = "build-kill/outbox-relay"
+    built = shell(run, "make -s -C relay -j2 BUILD=build-kill PROGRAM=%s"
+                  " CFLAGS='-O2 -g -DOUTBOX_KILL_POINTS'" % program,
+                  run.log("build"))
+    return os.path.join(run.scratch.tree, "relay", program) if built else None
+
+
 def prove(run, files, jobs):
+    relay = build_relay(run)
+    if relay is None:
+        return [Result("build", 0, 1, run.log("build"))]
+
     def one(name):
         base = os.path.basename(name)[:-len(".pl")]
         place = run.scratch.make("t/" + base)
         result = run.tap(name, ["prove", "-v", "--nocolor", name],
-                         env={"TESTDIR": place, "TESTDATADIR": place + "/data",
+                         env={"OUTBOX_RELAY": relay, "TESTDIR": place,
+                              "TESTDATADIR": place + "/data",
                               "TESTLOGDIR": place + "/log"},
                          cwd=place)
         if result.failed == 0:

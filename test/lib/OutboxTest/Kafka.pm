@@ -58,6 +58,14 @@ sub stop_dir
 	return system("$OutboxTest::ROOT/test/kafka/stop", $dir) == 0;
 }
 
+# topic(name): made, if it is not there.
+sub topic
+{
+	my ($self, $name) = @_;
+	return system("$OutboxTest::ROOT/test/kafka/topic",
+		$self->{bootstrap}, $name) == 0;
+}
+
 # log_file(topic): all that is in the topic now, as lines of JSON in a file.
 sub log_file
 {
