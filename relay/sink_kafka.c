@@ -26,27 +26,18 @@
 #include "sink.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <librdkafka/rdkafka.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "config.h"
 #include "core/mem.h"
-#include "http_headers.h"
 #include "log.h"
 #include "loop.h"
+#include "sink_kafka_conf.h"
 
 #define REBUILD_WAIT_MS 1000
-#define TOPIC_MAX 250 /* Kafka's 249 and the NUL */
-
-/* Past ours: librdkafka's own time-out is only a second net. */
-#define TIMEOUT_SLACK_MS 5000
 
 /* One delivery that has been taken. */
 typedef struct Flight
@@ -68,9 +59,9 @@ typedef struct SinkKafka
 	Loop *loop;
 	SinkCaller caller;
 	RouteSpec spec;
-	char topic[TOPIC_MAX]; /* "": the message's own */
-	rd_kafka_conf_t *conf; /* copied for each producer */
-	rd_kafka_t *rk;        /* NULL: being given up or rebuilt */
+	char topic[KAFKA_TOPIC_MAX]; /* "": the message's own */
+	rd_kafka_conf_t *conf;       /* copied for each producer */
+	rd_kafka_t *rk;              /* NULL: being given up or rebuilt */
 	rd_kafka_queue_t *queue;
 	int event_fd; /* librdkafka writes, the loop reads */
 	Watch *watch;
@@ -91,77 +82,6 @@ typedef struct SinkKafka
 	char fault[OUTCOME_ERROR_MAX]; /* last trouble with the brokers */
 	char cause[OUTCOME_ERROR_MAX]; /* why the producer is given up */
 } SinkKafka;
-
-/* A producer on its way out, owned by the thread that buries it. */
-typedef struct Burial
-{
-	rd_kafka_t *rk;
-	rd_kafka_queue_t *queue;
-	int event_fd; /* of its own; -1: nobody waits */
-} Burial;
-
-/*
- * What never works, however often it is tried.  All others are TRANSIENT,
- * those that an operator can mend (topic, authorization) on purpose.
- */
-static const rd_kafka_resp_err_t permanent_errors[] = {
-	RD_KAFKA_RESP_ERR_INVALID_MSG,
-	RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE,
-	RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
-	RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION,
-	RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP,
-	RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
-	RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT,
-	RD_KAFKA_RESP_ERR_INVALID_RECORD,
-};
-
-/* These stand whatever the configuration says; another value is an error. */
-static const struct
-{
-	const char *name;
-	const char *value;
-} forced[] = {
-	{"enable.idempotence", "true"},
-	{"acks", "all"},
-	{"request.required.acks", "-1"},
-	{"delivery.report.only.error", "false"},
-	{"partitioner", "murmur2_random"},
-	/* A batch that fails stops the producer instead of leaving a gap. */
-	{"enable.gapless.guarantee", "true"},
-};
-
-/* For low latency: what has gathered while a request was out is a batch. */
-static const struct
-{
-	const char *name;
-	const char *value;
-} defaults[] = {
-	{"client.id", "outbox-relay"},
-	{"linger.ms", "0"},
-	{"socket.nagle.disable", "true"},
-	/* What a broker takes by default; librdkafka's own is a little less. */
-	{"message.max.bytes", "1048588"},
-	{"queue.buffering.max.messages", "10000"},
-	{"queue.buffering.max.kbytes", "65536"},
-	{"reconnect.backoff.max.ms", "1000"},
-	{"log.queue", "true"},
-	{"topic.metadata.propagation.max.ms", "5000"},
-};
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-static OutcomeClass
-class_of_error(rd_kafka_resp_err_t code)
-{
-	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-		return OUTCOME_OK;
-	for (size_t i = 0; i < COUNT(permanent_errors); i++)
-	{
-		if (permanent_errors[i] == code)
-			return OUTCOME_PERMANENT;
-	}
-	return OUTCOME_TRANSIENT;
-}
 
 /* ---- flights ---- */
 
@@ -265,67 +185,11 @@ producer_make(SinkKafka *sink, char *err, size_t err_size)
 	return true;
 }
 
-static void *
-burial_run(void *arg)
-{
-	Burial *burial = arg;
-
-	rd_kafka_purge(burial->rk,
-				   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-	rd_kafka_queue_destroy(burial->queue);
-	rd_kafka_destroy_flags(burial->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-	if (burial->event_fd >= 0)
-	{
-		eventfd_write(burial->event_fd, 1);
-		close(burial->event_fd);
-	}
-	mem_free(burial);
-	return NULL;
-}
-
-/* Signals are the loop's; a thread of ours must not take one. */
-static bool
-thread_start(void *(*run)(void *), void *arg)
-{
-	pthread_t thread;
-	sigset_t all;
-	sigset_t old;
-	int code;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	code = pthread_create(&thread, NULL, run, arg);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (code == 0)
-		pthread_detach(thread);
-	return code == 0;
-}
-
-/*
- * Ending a producer waits for its threads, one of which may be in a name
- * look-up.  So a thread does it, and tells the event_fd, when there is one,
- * through a counter of its own that outlives the sink.
- */
-static void
-producer_bury(SinkKafka *sink, int event_fd)
-{
-	Burial *burial = mem_alloc(sizeof(*burial));
-
-	rd_kafka_queue_io_event_enable(sink->queue, -1, NULL, 0);
-	burial->rk = sink->rk;
-	burial->queue = sink->queue;
-	burial->event_fd = event_fd;
-	sink->rk = NULL;
-	sink->queue = NULL;
-	if (!thread_start(burial_run, burial))
-		burial_run(burial);
-}
-
 static void
 sink_release(SinkKafka *sink)
 {
 	if (sink->rk != NULL)
-		producer_bury(sink, -1);
+		kafka_bury(sink->rk, sink->queue, -1);
 	if (sink->conf != NULL)
 		rd_kafka_conf_destroy(sink->conf);
 	watch_free(sink->watch);
@@ -354,7 +218,9 @@ producer_give_up(SinkKafka *sink)
 	sink->burying = true;
 	log_info("kafka_producer_ended", "route \"%s\": new producer after: %s",
 			 sink->spec.name, sink->cause);
-	producer_bury(sink, fd);
+	kafka_bury(sink->rk, sink->queue, fd);
+	sink->rk = NULL;
+	sink->queue = NULL;
 }
 
 /* The caller may have closed the sink in a done or ready. */
@@ -424,7 +290,7 @@ static void
 report_read(SinkKafka *sink, const rd_kafka_message_t *report)
 {
 	Flight *flight = report->_private;
-	OutcomeClass class = class_of_error(report->err);
+	OutcomeClass class = kafka_class(report->err);
 
 	if (class == OUTCOME_OK)
 	{
@@ -575,57 +441,17 @@ later_came(void *arg)
 
 /* ---- submit ---- */
 
-static bool
-topic_is_legal(const char *topic, size_t len)
-{
-	return len > 0 && len < TOPIC_MAX &&
-		   strspn(topic, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-						 "0123456789._-") == len;
-}
-
 /* The route's topic, else the message's; NULL when neither can be used. */
 static const char *
 topic_of(SinkKafka *sink, const WireMessage *message, char *room)
 {
 	if (sink->topic[0] != '\0')
 		return sink->topic;
-	if (message->topic.data == NULL || message->topic.len >= TOPIC_MAX)
+	if (message->topic.data == NULL || message->topic.len >= KAFKA_TOPIC_MAX)
 		return NULL;
 	memcpy(room, message->topic.data, message->topic.len);
 	room[message->topic.len] = '\0';
-	return topic_is_legal(room, message->topic.len) ? room : NULL;
-}
-
-static void
-header_add(rd_kafka_headers_t *headers, const char *name, WireBytes value)
-{
-	if (value.data != NULL)
-		rd_kafka_header_add(headers, name, -1, value.data, value.len);
-}
-
-static rd_kafka_headers_t *
-headers_make(const Delivery *delivery)
-{
-	const WireMessage *message = delivery->message;
-	rd_kafka_headers_t *headers = rd_kafka_headers_new(8 + message->nheaders);
-	char text[40];
-
-	snprintf(text, sizeof(text), "%" PRId64, message->id);
-	rd_kafka_header_add(headers, "outbox-message-id", -1, text, -1);
-	header_add(headers, "outbox-message-type", message->type);
-	header_add(headers, "outbox-biz-key", message->biz_key);
-	header_add(headers, "outbox-tag", message->tag);
-	snprintf(text, sizeof(text), "%d", delivery->attempt);
-	rd_kafka_header_add(headers, "outbox-attempt", -1, text, -1);
-	http_timestamp(message->create_time, text, sizeof(text));
-	rd_kafka_header_add(headers, "outbox-timestamp", -1, text, -1);
-	header_add(headers, "content-type", message->content_type);
-	for (int i = 0; i < message->nheaders; i++)
-		rd_kafka_header_add(
-			headers, (const char *) message->headers[i].name.data,
-			message->headers[i].name.len, message->headers[i].value.data,
-			message->headers[i].value.len);
-	return headers;
+	return kafka_topic_legal(room, message->topic.len) ? room : NULL;
 }
 
 /* Copied, since after a close librdkafka may hold it a little longer. */
@@ -633,7 +459,7 @@ static rd_kafka_resp_err_t
 message_produce(SinkKafka *sink, const char *topic, Flight *flight)
 {
 	const WireMessage *message = flight->delivery->message;
-	rd_kafka_headers_t *headers = headers_make(flight->delivery);
+	rd_kafka_headers_t *headers = kafka_headers(flight->delivery);
 	/* NULL would be a tombstone, which no message is. */
 	const void *payload =
 		message->payload.len > 0 ? (const void *) message->payload.data : "";
@@ -693,7 +519,7 @@ static bool
 sink_kafka_submit(Sink *base, Delivery *delivery)
 {
 	SinkKafka *sink = (SinkKafka *) base;
-	char room[TOPIC_MAX];
+	char room[KAFKA_TOPIC_MAX];
 	const char *topic = topic_of(sink, delivery->message, room);
 	rd_kafka_resp_err_t code;
 	Flight *flight;
@@ -718,7 +544,7 @@ sink_kafka_submit(Sink *base, Delivery *delivery)
 	if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
 		return submit_full(sink, flight);
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-		sink_judge(sink, flight, class_of_error(code), code,
+		sink_judge(sink, flight, kafka_class(code), code,
 				   rd_kafka_err2str(code));
 	else if (!timer_is_set(sink->timer))
 		timer_set(sink->timer, sink->spec.timeout_ms);
@@ -727,113 +553,19 @@ sink_kafka_submit(Sink *base, Delivery *delivery)
 
 /* ---- open and close ---- */
 
-static bool
-property_allowed(const KafkaProperty *property, char *err, size_t err_size)
-{
-	for (size_t i = 0; i < COUNT(forced); i++)
-	{
-		if (strcmp(property->name, forced[i].name) != 0 ||
-			strcmp(property->value, forced[i].value) == 0)
-			continue;
-		snprintf(err, err_size, "it is always %s here", forced[i].value);
-		return false;
-	}
-	if (strcmp(property->name, "transactional.id") == 0)
-	{
-		snprintf(err, err_size, "transactions are not used here");
-		return false;
-	}
-	return true;
-}
-
-static bool
-conf_set_properties(rd_kafka_conf_t *conf, const Config *config,
-					const KafkaCluster *cluster, char *err, size_t err_size)
-{
-	char text[256];
-
-	for (const KafkaProperty *it = cluster->properties; it; it = it->next)
-	{
-		if (property_allowed(it, text, sizeof(text)) &&
-			rd_kafka_conf_set(conf, it->name, it->value, text, sizeof(text)) ==
-				RD_KAFKA_CONF_OK)
-			continue;
-		snprintf(err, err_size, "%s:%d: property \"%s\" of [kafka %s]: %s",
-				 config->path != NULL ? config->path : "configuration",
-				 it->line, it->name, cluster->name, text);
-		return false;
-	}
-	return true;
-}
-
-static rd_kafka_conf_t *
-conf_make(const Config *config, const KafkaCluster *cluster,
-		  const RouteSpec *spec, char *err, size_t err_size)
-{
-	rd_kafka_conf_t *conf = rd_kafka_conf_new();
-	char text[24];
-
-	for (size_t i = 0; i < COUNT(defaults); i++)
-		rd_kafka_conf_set(conf, defaults[i].name, defaults[i].value, NULL, 0);
-	for (size_t i = 0; i < COUNT(forced); i++)
-		rd_kafka_conf_set(conf, forced[i].name, forced[i].value, NULL, 0);
-	snprintf(text, sizeof(text), "%" PRId64,
-			 (int64_t) spec->timeout_ms + TIMEOUT_SLACK_MS);
-	rd_kafka_conf_set(conf, "message.timeout.ms", text, NULL, 0);
-	if (!conf_set_properties(conf, config, cluster, err, err_size))
-	{
-		rd_kafka_conf_destroy(conf);
-		return NULL;
-	}
-	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR |
-									   RD_KAFKA_EVENT_LOG |
-									   RD_KAFKA_EVENT_STATS);
-	return conf;
-}
-
-/* Target is CLUSTER/TOPIC, CLUSTER/ or CLUSTER. */
-static const KafkaCluster *
-target_read(const Config *config, const RouteSpec *spec, char *topic, char *err,
-			size_t err_size)
-{
-	const char *slash = strchr(spec->target, '/');
-	const char *wanted = slash != NULL ? slash + 1 : "";
-	size_t len =
-		slash != NULL ? (size_t) (slash - spec->target) : strlen(spec->target);
-	char name[SPEC_TARGET_MAX];
-	const KafkaCluster *cluster;
-
-	memcpy(name, spec->target, len);
-	name[len] = '\0';
-	cluster = config_kafka(config, name);
-	if (cluster == NULL)
-		snprintf(err, err_size,
-				 "route \"%s\": the configuration has no section [kafka %s]",
-				 spec->name, name);
-	else if (wanted[0] != '\0' && !topic_is_legal(wanted, strlen(wanted)))
-	{
-		snprintf(err, err_size, "route \"%s\": \"%s\" is not a legal topic",
-				 spec->name, wanted);
-		cluster = NULL;
-	}
-	else
-		snprintf(topic, TOPIC_MAX, "%s", wanted);
-	return cluster;
-}
-
 static Sink *
 sink_kafka_open(Loop *loop, const Config *config, const RouteSpec *spec,
 				SinkCaller caller, char *err, size_t err_size)
 {
-	char topic[TOPIC_MAX];
+	char topic[KAFKA_TOPIC_MAX];
 	const KafkaCluster *cluster =
-		target_read(config, spec, topic, err, err_size);
+		kafka_target(config, spec, topic, err, err_size);
 	SinkKafka *sink;
 	rd_kafka_conf_t *conf;
 
 	if (cluster == NULL)
 		return NULL;
-	conf = conf_make(config, cluster, spec, err, err_size);
+	conf = kafka_conf(config, cluster, spec, err, err_size);
 	if (conf == NULL)
 		return NULL;
 	sink = mem_alloc(sizeof(*sink));

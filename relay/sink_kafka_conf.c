@@ -1,0 +1,276 @@
+/*
+ * relay/sink_kafka_conf.c
+ *
+ * See sink_kafka_conf.h.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#include "sink_kafka_conf.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "core/mem.h"
+#include "http_headers.h"
+
+/* Past ours: librdkafka's own time-out is only a second net. */
+#define TIMEOUT_SLACK_MS 5000
+
+/* A producer on its way out, owned by the thread that buries it. */
+typedef struct Burial
+{
+	rd_kafka_t *rk;
+	rd_kafka_queue_t *queue;
+	int event_fd; /* of its own; -1: nobody waits */
+} Burial;
+
+/*
+ * What never works, however often it is tried.  All others are TRANSIENT,
+ * those that an operator can mend (topic, authorization) on purpose.
+ */
+static const rd_kafka_resp_err_t permanent_errors[] = {
+	RD_KAFKA_RESP_ERR_INVALID_MSG,
+	RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE,
+	RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+	RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION,
+	RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP,
+	RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
+	RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT,
+	RD_KAFKA_RESP_ERR_INVALID_RECORD,
+};
+
+/* These stand whatever the configuration says; another value is an error. */
+static const struct
+{
+	const char *name;
+	const char *value;
+} forced[] = {
+	{"enable.idempotence", "true"},
+	{"acks", "all"},
+	{"request.required.acks", "-1"},
+	{"delivery.report.only.error", "false"},
+	{"partitioner", "murmur2_random"},
+	/* A batch that fails stops the producer instead of leaving a gap. */
+	{"enable.gapless.guarantee", "true"},
+};
+
+/* For low latency: what has gathered while a request was out is a batch. */
+static const struct
+{
+	const char *name;
+	const char *value;
+} defaults[] = {
+	{"client.id", "outbox-relay"},
+	{"linger.ms", "0"},
+	{"socket.nagle.disable", "true"},
+	/* What a broker takes by default; librdkafka's own is a little less. */
+	{"message.max.bytes", "1048588"},
+	{"queue.buffering.max.messages", "10000"},
+	{"queue.buffering.max.kbytes", "65536"},
+	{"reconnect.backoff.max.ms", "1000"},
+	{"log.queue", "true"},
+	{"topic.metadata.propagation.max.ms", "5000"},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+OutcomeClass
+kafka_class(rd_kafka_resp_err_t code)
+{
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return OUTCOME_OK;
+	for (size_t i = 0; i < COUNT(permanent_errors); i++)
+	{
+		if (permanent_errors[i] == code)
+			return OUTCOME_PERMANENT;
+	}
+	return OUTCOME_TRANSIENT;
+}
+
+static void *
+burial_run(void *arg)
+{
+	Burial *burial = arg;
+
+	rd_kafka_purge(burial->rk,
+				   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+	rd_kafka_queue_destroy(burial->queue);
+	rd_kafka_destroy_flags(burial->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	if (burial->event_fd >= 0)
+	{
+		eventfd_write(burial->event_fd, 1);
+		close(burial->event_fd);
+	}
+	mem_free(burial);
+	return NULL;
+}
+
+/* Signals are the loop's; a thread of ours must not take one. */
+static bool
+thread_start(void *(*run)(void *), void *arg)
+{
+	pthread_t thread;
+	sigset_t all;
+	sigset_t old;
+	int code;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	code = pthread_create(&thread, NULL, run, arg);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (code == 0)
+		pthread_detach(thread);
+	return code == 0;
+}
+
+void
+kafka_bury(rd_kafka_t *rk, rd_kafka_queue_t *queue, int event_fd)
+{
+	Burial *burial = mem_alloc(sizeof(*burial));
+
+	rd_kafka_queue_io_event_enable(queue, -1, NULL, 0);
+	burial->rk = rk;
+	burial->queue = queue;
+	burial->event_fd = event_fd;
+	if (!thread_start(burial_run, burial))
+		burial_run(burial);
+}
+
+bool
+kafka_topic_legal(const char *topic, size_t len)
+{
+	return len > 0 && len < KAFKA_TOPIC_MAX &&
+		   strspn(topic, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+						 "0123456789._-") == len;
+}
+
+static void
+header_add(rd_kafka_headers_t *headers, const char *name, WireBytes value)
+{
+	if (value.data != NULL)
+		rd_kafka_header_add(headers, name, -1, value.data, value.len);
+}
+
+rd_kafka_headers_t *
+kafka_headers(const Delivery *delivery)
+{
+	const WireMessage *message = delivery->message;
+	rd_kafka_headers_t *headers = rd_kafka_headers_new(8 + message->nheaders);
+	char text[40];
+
+	snprintf(text, sizeof(text), "%" PRId64, message->id);
+	rd_kafka_header_add(headers, "outbox-message-id", -1, text, -1);
+	header_add(headers, "outbox-message-type", message->type);
+	header_add(headers, "outbox-biz-key", message->biz_key);
+	header_add(headers, "outbox-tag", message->tag);
+	snprintf(text, sizeof(text), "%d", delivery->attempt);
+	rd_kafka_header_add(headers, "outbox-attempt", -1, text, -1);
+	http_timestamp(message->create_time, text, sizeof(text));
+	rd_kafka_header_add(headers, "outbox-timestamp", -1, text, -1);
+	header_add(headers, "content-type", message->content_type);
+	for (int i = 0; i < message->nheaders; i++)
+		rd_kafka_header_add(
+			headers, (const char *) message->headers[i].name.data,
+			message->headers[i].name.len, message->headers[i].value.data,
+			message->headers[i].value.len);
+	return headers;
+}
+
+static bool
+property_allowed(const KafkaProperty *property, char *err, size_t err_size)
+{
+	for (size_t i = 0; i < COUNT(forced); i++)
+	{
+		if (strcmp(property->name, forced[i].name) != 0 ||
+			strcmp(property->value, forced[i].value) == 0)
+			continue;
+		snprintf(err, err_size, "it is always %s here", forced[i].value);
+		return false;
+	}
+	if (strcmp(property->name, "transactional.id") == 0)
+	{
+		snprintf(err, err_size, "transactions are not used here");
+		return false;
+	}
+	return true;
+}
+
+static bool
+conf_set_properties(rd_kafka_conf_t *conf, const Config *config,
+					const KafkaCluster *cluster, char *err, size_t err_size)
+{
+	char text[256];
+
+	for (const KafkaProperty *it = cluster->properties; it; it = it->next)
+	{
+		if (property_allowed(it, text, sizeof(text)) &&
+			rd_kafka_conf_set(conf, it->name, it->value, text, sizeof(text)) ==
+				RD_KAFKA_CONF_OK)
+			continue;
+		snprintf(err, err_size, "%s:%d: property \"%s\" of [kafka %s]: %s",
+				 config->path != NULL ? config->path : "configuration",
+				 it->line, it->name, cluster->name, text);
+		return false;
+	}
+	return true;
+}
+
+rd_kafka_conf_t *
+kafka_conf(const Config *config, const KafkaCluster *cluster,
+		   const RouteSpec *spec, char *err, size_t err_size)
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	char text[24];
+
+	for (size_t i = 0; i < COUNT(defaults); i++)
+		rd_kafka_conf_set(conf, defaults[i].name, defaults[i].value, NULL, 0);
+	for (size_t i = 0; i < COUNT(forced); i++)
+		rd_kafka_conf_set(conf, forced[i].name, forced[i].value, NULL, 0);
+	snprintf(text, sizeof(text), "%" PRId64,
+			 (int64_t) spec->timeout_ms + TIMEOUT_SLACK_MS);
+	rd_kafka_conf_set(conf, "message.timeout.ms", text, NULL, 0);
+	if (!conf_set_properties(conf, config, cluster, err, err_size))
+	{
+		rd_kafka_conf_destroy(conf);
+		return NULL;
+	}
+	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR |
+									   RD_KAFKA_EVENT_LOG |
+									   RD_KAFKA_EVENT_STATS);
+	return conf;
+}
+
+/* Target is CLUSTER/TOPIC, CLUSTER/ or CLUSTER. */
+const KafkaCluster *
+kafka_target(const Config *config, const RouteSpec *spec, char *topic,
+			 char *err, size_t err_size)
+{
+	const char *slash = strchr(spec->target, '/');
+	const char *wanted = slash != NULL ? slash + 1 : "";
+	size_t len =
+		slash != NULL ? (size_t) (slash - spec->target) : strlen(spec->target);
+	char name[SPEC_TARGET_MAX];
+	const KafkaCluster *cluster;
+
+	memcpy(name, spec->target, len);
+	name[len] = '\0';
+	cluster = config_kafka(config, name);
+	if (cluster == NULL)
+		snprintf(err, err_size,
+				 "route \"%s\": the configuration has no section [kafka %s]",
+				 spec->name, name);
+	else if (wanted[0] != '\0' && !kafka_topic_legal(wanted, strlen(wanted)))
+	{
+		snprintf(err, err_size, "route \"%s\": \"%s\" is not a legal topic",
+				 spec->name, wanted);
+		cluster = NULL;
+	}
+	else
+		snprintf(topic, KAFKA_TOPIC_MAX, "%s", wanted);
+	return cluster;
+}

@@ -1,0 +1,48 @@
+/*
+ * relay/sink_kafka_conf.h
+ *
+ * The parts of the Kafka sink that know nothing of deliveries under way:
+ * which properties a producer has, which class an error is, what headers a
+ * message carries, how a producer is ended.  For sink_kafka.c alone.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#ifndef OUTBOX_SINK_KAFKA_CONF_H
+#define OUTBOX_SINK_KAFKA_CONF_H
+
+#include <librdkafka/rdkafka.h>
+
+#include "config.h"
+#include "sink.h"
+
+#define KAFKA_TOPIC_MAX 250 /* Kafka's 249 and the NUL */
+
+/* kafka_class: of one error code. */
+extern OutcomeClass kafka_class(rd_kafka_resp_err_t code);
+
+/*
+ * kafka_target: the cluster that the route's target names, and its topic in
+ * KAFKA_TOPIC_MAX bytes, "" when the message names it.  NULL with a sentence.
+ */
+extern const KafkaCluster *kafka_target(const Config *config,
+										const RouteSpec *spec, char *topic,
+										char *err, size_t err_size);
+extern bool kafka_topic_legal(const char *topic, size_t len);
+
+/* kafka_conf: for rd_kafka_conf_dup; NULL with the property that is wrong. */
+extern rd_kafka_conf_t *kafka_conf(const Config *config,
+								   const KafkaCluster *cluster,
+								   const RouteSpec *spec, char *err,
+								   size_t err_size);
+
+/* kafka_headers: ours, then the message's own; the caller's to destroy. */
+extern rd_kafka_headers_t *kafka_headers(const Delivery *delivery);
+
+/*
+ * kafka_bury: purges and destroys a producer and the queue.  That waits for
+ * its threads, one of which may be in a name look-up, so a thread does it; it
+ * adds 1 to the eventfd and closes it when all is over, -1: tells nobody.
+ */
+extern void kafka_bury(rd_kafka_t *rk, rd_kafka_queue_t *queue, int event_fd);
+
+#endif /* OUTBOX_SINK_KAFKA_CONF_H */
