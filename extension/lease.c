@@ -115,7 +115,7 @@ outbox_timeline(PG_FUNCTION_ARGS)
 }
 
 /*
- * outbox.next_xid() returns xid8
+ * outbox_next_xid() returns xid8
  *
  * Above every xid that has been given out.  A snapshot's xmax would not do:
  * that is one past the last xid that has *ended*, and open transactions may

@@ -24,9 +24,11 @@ CREATE FUNCTION outbox.timeline() RETURNS integer
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'outbox_timeline';
 COMMENT ON FUNCTION outbox.timeline() IS 'the timeline that this server writes to';
 
-CREATE FUNCTION outbox.next_xid() RETURNS xid8
-	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'outbox_next_xid';
-COMMENT ON FUNCTION outbox.next_xid() IS 'above every transaction id given out so far';
+CREATE FUNCTION @extschema@.outbox_next_xid() RETURNS xid8
+	LANGUAGE c VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'outbox_next_xid';
+COMMENT ON FUNCTION @extschema@.outbox_next_xid() IS 'above every transaction id given out so far: once a snapshot''s xmin has reached it, all that was open has ended';
 
 CREATE FUNCTION outbox.register() RETURNS void
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'outbox_register';
@@ -398,7 +400,7 @@ BEGIN
 	END IF;
 	IF noted.noted_xid IS NULL THEN
 		UPDATE outbox.relay SET noted_id = outbox.last_id();
-		UPDATE outbox.relay SET noted_xid = outbox.next_xid() WHERE noted_id IS NOT NULL;
+		UPDATE outbox.relay SET noted_xid = @extschema@.outbox_next_xid() WHERE noted_id IS NOT NULL;
 	END IF;
 END
 $$;
