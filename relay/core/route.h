@@ -28,7 +28,7 @@
 
 /* Items in the lane of a route; one more and it goes to BACKLOG. */
 #ifndef ROUTE_LANE_MAX
-#define ROUTE_LANE_MAX		4096
+#define ROUTE_LANE_MAX		16384
 #endif
 
 /* Waiting rows of a route held in memory; past it nothing more is parked. */
