@@ -24,6 +24,7 @@ static int inserts;
 static int keepalives;
 static uint64_t last_end;
 static uint64_t frame_start;
+static bool may_pause;
 
 static void
 on_connected(void *arg)
@@ -55,7 +56,7 @@ on_frame(void *arg, const uint8_t *data, size_t len, uint64_t wal_start,
 	frames++;
 	if (memmem(data, len, "INSERT", 6) != NULL)
 		inserts++;
-	if (memmem(data, len, "pause now", 9) != NULL)
+	if (may_pause && memmem(data, len, "pause now", 9) != NULL)
 		stream_pause(stream);
 	frame_start = wal_start;
 	last_end = server_end;
@@ -154,13 +155,16 @@ resident_kb(void)
 static void
 test_pause(void)
 {
+	char sql[160];
 	int before = inserts;
 	int64_t memory;
 	int never = 0;
 
 	admin_value("CREATE TABLE wide (filler text)");
 	admin_value("INSERT INTO wide VALUES ('pause now')");
+	may_pause = true;
 	ok(wait_for(&inserts, before + 1), "paused by a frame");
+	may_pause = false;
 	memory = resident_kb();
 	admin_value("INSERT INTO wide SELECT repeat(i::text, 1000) FROM "
 				"generate_series(1000, 21000) i");
@@ -178,6 +182,11 @@ test_pause(void)
 	ok(resident_kb() - memory < 20000, "in bounded memory: %" PRId64 " kB",
 	   resident_kb() - memory);
 	is_int(lost, 0, "and nothing is lost");
+	stream_confirm(stream, last_end);
+	snprintf(sql, sizeof(sql),
+			 "SELECT confirmed_flush_lsn = '%X/%X' FROM pg_replication_slots",
+			 (unsigned) (last_end >> 32), (unsigned) last_end);
+	ok(wait_value(sql, "t"), "all of it is confirmed");
 }
 
 /* second stream on the same slot, then refused options, then no slot */
