@@ -44,8 +44,8 @@ fail(Reading *reading, const char *format, ...)
 	va_list args;
 	int len;
 
-	len = snprintf(reading->err, reading->err_size, "%s:%d: ",
-				   reading->config->path, reading->line);
+	len = snprintf(reading->err, reading->err_size,
+				   "%s:%d: ", reading->config->path, reading->line);
 	if (len < 0 || (size_t) len >= reading->err_size)
 		return false;
 	va_start(args, format);
@@ -234,8 +234,8 @@ set_initial(Config *config)
 	for (int i = 0; i < config_nsettings; i++)
 	{
 		if (config_settings[i].initial != NULL)
-			(void) value_parse(&config_settings[i], config_settings[i].initial, config,
-							   expected, sizeof(expected));
+			(void) value_parse(&config_settings[i], config_settings[i].initial,
+							   config, expected, sizeof(expected));
 	}
 	gethostname(host, sizeof(host) - 1);
 	snprintf(name, sizeof(name), "%s:%d", host, (int) getpid());
@@ -347,7 +347,8 @@ config_print(const Config *config, FILE *out)
 			fprintf(out, "[%s]\n", config_settings[i].section);
 		section = config_settings[i].section;
 		/* the one setting whose absence says something */
-		if (config_settings[i].offset == offsetof(Config, ca_file) && config->ca_file == NULL)
+		if (config_settings[i].offset == offsetof(Config, ca_file) &&
+			config->ca_file == NULL)
 			continue;
 		fprintf(out, "%s = ", config_settings[i].name);
 		value_print(&config_settings[i], config, out);
@@ -372,8 +373,8 @@ config_print_reference(FILE *out)
 		const Setting *setting = &config_settings[i];
 		const char *initial = setting->initial;
 
-		fprintf(out, "| `[%s]` | `%s` | %s | ", setting->section,
-				setting->name, value_type_name(setting));
+		fprintf(out, "| `[%s]` | `%s` | %s | ", setting->section, setting->name,
+				value_type_name(setting));
 		if (setting->choices != NULL)
 			fprintf(out, "`%s` of `%s`", initial, setting->choices);
 		else if (initial != NULL && initial[0] != '\0')
@@ -398,7 +399,8 @@ same_clusters(const KafkaCluster *a, const KafkaCluster *b)
 
 		for (; p != NULL && q != NULL; p = p->next, q = q->next)
 		{
-			if (strcmp(p->name, q->name) != 0 || strcmp(p->value, q->value) != 0)
+			if (strcmp(p->name, q->name) != 0 ||
+				strcmp(p->value, q->value) != 0)
 				return false;
 		}
 		if (p != q || strcmp(a->name, b->name) != 0)
@@ -422,7 +424,8 @@ config_reload_diff(const Config *old, const Config *fresh, char *names,
 	names[0] = '\0';
 	for (int i = 0; i < config_nsettings; i++)
 	{
-		if (!config_settings[i].reloadable && !value_equal(&config_settings[i], old, fresh))
+		if (!config_settings[i].reloadable &&
+			!value_equal(&config_settings[i], old, fresh))
 			add_name(names, size, config_settings[i].name);
 	}
 	if (!same_clusters(old->kafka, fresh->kafka))

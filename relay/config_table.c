@@ -97,7 +97,9 @@ const Setting config_settings[] = {
 	 .help = "certificates to verify endpoints with; default the system's"},
 };
 
-const int config_nsettings = (int) (sizeof(config_settings) / sizeof(config_settings[0]));
+const int config_nsettings =
+	(int) (sizeof(config_settings) / sizeof(config_settings[0]));
 
-_Static_assert(sizeof(config_settings) / sizeof(config_settings[0]) <= SETTINGS_MAX,
+_Static_assert(sizeof(config_settings) / sizeof(config_settings[0]) <=
+				   SETTINGS_MAX,
 			   "SETTINGS_MAX is too low");

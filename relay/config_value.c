@@ -138,7 +138,8 @@ is_address(const char *text)
 
 	if (*text == '\0')
 		return true;
-	if (colon == NULL || colon == text || !parse_digits(colon + 1, 65535, &port))
+	if (colon == NULL || colon == text ||
+		!parse_digits(colon + 1, 65535, &port))
 		return false;
 	if (*text == '[')
 		return colon[-1] == ']' && colon - text > 2;
@@ -370,9 +371,9 @@ const char *
 value_type_name(const Setting *setting)
 {
 	static const char *const names[] = {
-		[VALUE_TEXT] = "text",		   [VALUE_CHOICE] = "choice",
-		[VALUE_SLOT] = "slot name",	   [VALUE_ADDRESS] = "host:port",
-		[VALUE_SIZE] = "size",		   [VALUE_DURATION] = "duration",
+		[VALUE_TEXT] = "text",         [VALUE_CHOICE] = "choice",
+		[VALUE_SLOT] = "slot name",    [VALUE_ADDRESS] = "host:port",
+		[VALUE_SIZE] = "size",         [VALUE_DURATION] = "duration",
 		[VALUE_NETWORKS] = "networks",
 	};
 

@@ -19,35 +19,35 @@
 
 typedef enum ValueType
 {
-	VALUE_TEXT,					/* char *, length min..max */
-	VALUE_CHOICE,				/* char *, one word of choices */
-	VALUE_SLOT,					/* char *, name of a replication slot */
-	VALUE_ADDRESS,				/* char *, host:port or empty */
-	VALUE_SIZE,					/* int64_t bytes, min..max */
-	VALUE_DURATION,				/* int64_t milliseconds, min..max */
-	VALUE_NETWORKS				/* Network array and its number */
+	VALUE_TEXT,     /* char *, length min..max */
+	VALUE_CHOICE,   /* char *, one word of choices */
+	VALUE_SLOT,     /* char *, name of a replication slot */
+	VALUE_ADDRESS,  /* char *, host:port or empty */
+	VALUE_SIZE,     /* int64_t bytes, min..max */
+	VALUE_DURATION, /* int64_t milliseconds, min..max */
+	VALUE_NETWORKS  /* Network array and its number */
 } ValueType;
 
-#define VALUE_NETWORKS_MAX	256
+#define VALUE_NETWORKS_MAX 256
 
 /* One setting: everything about it. */
 typedef struct Setting
 {
 	const char *section;
 	const char *name;
-	ValueType	type;
-	size_t		offset;			/* of the field in Config */
-	const char *initial;		/* as written in a file; NULL: none */
-	int64_t		min;
-	int64_t		max;
-	const char *choices;		/* words with one blank between */
-	bool		required;
-	bool		reloadable;
+	ValueType type;
+	size_t offset;       /* of the field in Config */
+	const char *initial; /* as written in a file; NULL: none */
+	int64_t min;
+	int64_t max;
+	const char *choices; /* words with one blank between */
+	bool required;
+	bool reloadable;
 	const char *help;
 } Setting;
 
 /* The settings, by section; config_table.c. */
-#define SETTINGS_MAX	64
+#define SETTINGS_MAX 64
 extern const Setting config_settings[];
 extern const int config_nsettings;
 
@@ -69,4 +69,4 @@ extern void value_free(const Setting *setting, Config *config);
 /* value_type_name: for the reference. */
 extern const char *value_type_name(const Setting *setting);
 
-#endif							/* OUTBOX_CONFIG_VALUE_H */
+#endif /* OUTBOX_CONFIG_VALUE_H */

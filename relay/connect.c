@@ -17,7 +17,7 @@ struct Connect
 	Loop *loop;
 	PGconn *conn;
 	Watch *watch;
-	Timer *step;	 /* the first step, or the report of a failure */
+	Timer *step;     /* the first step, or the report of a failure */
 	Timer *deadline; /* of the whole */
 	ConnectCall call;
 	void *arg;
@@ -28,13 +28,24 @@ struct Connect
 static PGconn *
 start_params(const char *conninfo, bool replication)
 {
-	const char *const keywords[] = {
-		"fallback_application_name", "keepalives", "keepalives_idle",
-		"keepalives_interval", "keepalives_count", "tcp_user_timeout",
-		"dbname", replication ? "replication" : NULL, NULL};
-	const char *const values[] = {
-		"outbox-relay", "1", "5", "2", "3", "10000",
-		conninfo, replication ? "database" : NULL, NULL};
+	const char *const keywords[] = {"fallback_application_name",
+									"keepalives",
+									"keepalives_idle",
+									"keepalives_interval",
+									"keepalives_count",
+									"tcp_user_timeout",
+									"dbname",
+									replication ? "replication" : NULL,
+									NULL};
+	const char *const values[] = {"outbox-relay",
+								  "1",
+								  "5",
+								  "2",
+								  "3",
+								  "10000",
+								  conninfo,
+								  replication ? "database" : NULL,
+								  NULL};
 
 	return PQconnectStartParams(keywords, values, 1);
 }
@@ -76,8 +87,7 @@ finish(Connect *connect, PGconn *conn)
 	/* connect may be gone now */
 }
 
-static void
-connect_step(Connect *connect);
+static void connect_step(Connect *connect);
 
 static void
 socket_ready(void *arg, int fd, unsigned events)
@@ -95,15 +105,13 @@ connect_step(Connect *connect)
 	/* libpq may close this socket and open another one, for the next host */
 	drop_watch(connect);
 	status = PQconnectPoll(connect->conn);
-	if (status == PGRES_POLLING_OK &&
-		PQsetnonblocking(connect->conn, 1) == 0)
+	if (status == PGRES_POLLING_OK && PQsetnonblocking(connect->conn, 1) == 0)
 		finish(connect, connect->conn);
-	else if (status == PGRES_POLLING_READING ||
-			 status == PGRES_POLLING_WRITING)
-		connect->watch = loop_watch(
-			connect->loop, PQsocket(connect->conn),
-			status == PGRES_POLLING_READING ? LOOP_READ : LOOP_WRITE,
-			socket_ready, connect);
+	else if (status == PGRES_POLLING_READING || status == PGRES_POLLING_WRITING)
+		connect->watch =
+			loop_watch(connect->loop, PQsocket(connect->conn),
+					   status == PGRES_POLLING_READING ? LOOP_READ : LOOP_WRITE,
+					   socket_ready, connect);
 	else
 	{
 		loss_note_conn(&connect->loss, connect->conn);

@@ -23,7 +23,7 @@
  * ends the attempt on one host that does not answer.
  */
 #ifndef CONNECT_TIMEOUT_MS
-#define CONNECT_TIMEOUT_MS	30000
+#define CONNECT_TIMEOUT_MS 30000
 #endif
 
 typedef struct Connect Connect;
@@ -32,7 +32,7 @@ typedef struct Connect Connect;
  * ConnectCall: called once, from the loop.  conn is the callee's, or NULL
  * and loss says why.  The Connect is still to be stopped.
  */
-typedef void (*ConnectCall) (void *arg, PGconn *conn, const Loss *loss);
+typedef void (*ConnectCall)(void *arg, PGconn *conn, const Loss *loss);
 
 /*
  * connect_start: with keepalives, time-outs and an application name as
@@ -45,4 +45,4 @@ extern Connect *connect_start(Loop *loop, const char *conninfo,
 /* connect_stop: no call comes after it.  NULL is allowed. */
 extern void connect_stop(Connect *connect);
 
-#endif							/* OUTBOX_CONNECT_H */
+#endif /* OUTBOX_CONNECT_H */

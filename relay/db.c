@@ -39,7 +39,7 @@ typedef struct Entry
 	DbCall call;
 	void *arg;
 	Statement *statement;
-	bool prepares;	  /* the first result is that of the Parse */
+	bool prepares;    /* the first result is that of the Parse */
 	PGresult *result; /* the one to hand out at the Sync */
 	struct Entry *next;
 } Entry;

@@ -21,17 +21,17 @@
 #include "loss.h"
 
 /* Form of the rows of a result. */
-#define DB_TEXT				0
-#define DB_BINARY			1
+#define DB_TEXT 0
+#define DB_BINARY 1
 
 typedef struct Db Db;
 
 typedef struct DbCaller
 {
-	void	   *arg;
-	void		(*connected) (void *arg);
+	void *arg;
+	void (*connected)(void *arg);
 	/* Once, unless db_close comes first.  What was queued gets no call. */
-	void		(*lost) (void *arg, const Loss *loss);
+	void (*lost)(void *arg, const Loss *loss);
 } DbCaller;
 
 /*
@@ -40,10 +40,10 @@ typedef struct DbCaller
  * PG_DIAG_SQLSTATE.  A COMMIT that ended a failed transaction is no error: its
  * PQcmdStatus is ROLLBACK.
  */
-typedef void (*DbCall) (void *arg, const PGresult *result);
+typedef void (*DbCall)(void *arg, const PGresult *result);
 
 /* db_open: starts to connect; any fault is a loss. */
-extern Db  *db_open(Loop *loop, const char *conninfo, DbCaller caller);
+extern Db *db_open(Loop *loop, const char *conninfo, DbCaller caller);
 
 /* db_close: what is queued gets no call.  NULL is allowed. */
 extern void db_close(Db *db);
@@ -61,10 +61,10 @@ extern void db_query(Db *db, const char *sql, int nvalues,
 					 void *arg);
 
 /* db_pending: queries that have no result yet. */
-extern int	db_pending(const Db *db);
+extern int db_pending(const Db *db);
 
 /* db_backend_pid, db_server_version (as 150020): 0 unless connected. */
-extern int	db_backend_pid(const Db *db);
-extern int	db_server_version(const Db *db);
+extern int db_backend_pid(const Db *db);
+extern int db_server_version(const Db *db);
 
-#endif							/* OUTBOX_DB_H */
+#endif /* OUTBOX_DB_H */

@@ -73,11 +73,11 @@ line_puts(Line *line, const char *text)
 static size_t
 utf8_length(const unsigned char *text)
 {
-	size_t len = text[0] < 0x80			 ? 1
+	size_t len = text[0] < 0x80         ? 1
 				 : text[0] >> 5 == 0x06 ? 2
 				 : text[0] >> 4 == 0x0e ? 3
 				 : text[0] >> 3 == 0x1e ? 4
-										 : 0;
+										: 0;
 
 	for (size_t i = 1; i < len; i++)
 	{
@@ -130,7 +130,8 @@ line_time(Line *line)
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &utc);
-	line_put(line, text, strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc));
+	line_put(line, text,
+			 strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc));
 	snprintf(text, sizeof(text), ".%03ldZ", now.tv_nsec / 1000000);
 	line_puts(line, text);
 }

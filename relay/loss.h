@@ -14,18 +14,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define LOSS_REASON_MAX		512
+#define LOSS_REASON_MAX 512
 
 /* The server is shutting down, or an operator ended this session. */
-#define LOSS_ADMIN_SHUTDOWN	"57P01"
+#define LOSS_ADMIN_SHUTDOWN "57P01"
 
 typedef struct Loss
 {
-	bool		noted;
-	bool		connected;		/* false: the connection never stood */
-	bool		admin_shutdown; /* 57P01, or an orderly end of the stream */
-	char		sqlstate[6];	/* "" when the server gave none */
-	char		reason[LOSS_REASON_MAX];
+	bool noted;
+	bool connected;      /* false: the connection never stood */
+	bool admin_shutdown; /* 57P01, or an orderly end of the stream */
+	char sqlstate[6];    /* "" when the server gave none */
+	char reason[LOSS_REASON_MAX];
 } Loss;
 
 /* loss_init: nothing noted. */
@@ -43,4 +43,4 @@ extern void loss_note_conn(Loss *loss, const PGconn *conn);
 /* loss_is_fatal: the server ends the session after this error or notice. */
 extern bool loss_is_fatal(const PGresult *result);
 
-#endif							/* OUTBOX_LOSS_H */
+#endif /* OUTBOX_LOSS_H */

@@ -116,8 +116,8 @@ stream_send_feedback(Stream *stream)
 		return;
 	replication_feedback(message, stream->confirmed,
 						 loop_wall_us(stream->loop));
-	if (PQputCopyData(stream->conn, (const char *) message,
-					  sizeof(message)) < 0)
+	if (PQputCopyData(stream->conn, (const char *) message, sizeof(message)) <
+		0)
 		break_with_conn(stream);
 	else
 		flush(stream);

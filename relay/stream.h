@@ -25,43 +25,43 @@
 #include "loss.h"
 
 /* The output plugin, and its options; schema_oid is added to them. */
-#define STREAM_PLUGIN			"outbox_decoder"
+#define STREAM_PLUGIN "outbox_decoder"
 
 /* How often the server hears of us, whether or not we read. */
-#define STREAM_FEEDBACK_MS		1000
+#define STREAM_FEEDBACK_MS 1000
 /* A confirmed position that moves is reported at most this often. */
-#define STREAM_CONFIRM_MS		50
+#define STREAM_CONFIRM_MS 50
 
 /* What is handed out in one turn before others get theirs. */
-#define STREAM_TURN_FRAMES		256
-#define STREAM_TURN_BYTES		(1024 * 1024)
+#define STREAM_TURN_FRAMES 256
+#define STREAM_TURN_BYTES (1024 * 1024)
 
 typedef struct Stream Stream;
 
 typedef struct StreamCaller
 {
-	void	   *arg;
-	void		(*connected) (void *arg);
+	void *arg;
+	void (*connected)(void *arg);
 	/* consistent_point: from where on the new slot decodes. */
-	void		(*slot_made) (void *arg, uint64_t consistent_point);
-	void		(*started) (void *arg);
+	void (*slot_made)(void *arg, uint64_t consistent_point);
+	void (*started)(void *arg);
 	/* data is valid during the call; server_end: the end of the WAL sent. */
-	void		(*frame) (void *arg, const uint8_t *data, size_t len,
-						  uint64_t wal_start, uint64_t server_end);
+	void (*frame)(void *arg, const uint8_t *data, size_t len,
+				  uint64_t wal_start, uint64_t server_end);
 	/* All up to server_end has been decoded and sent. */
-	void		(*keepalive) (void *arg, uint64_t server_end);
+	void (*keepalive)(void *arg, uint64_t server_end);
 	/*
 	 * Once, unless stream_close comes first; only stream_close may follow.
 	 * A command that the server refuses is a loss too.
 	 */
-	void		(*lost) (void *arg, const Loss *loss);
+	void (*lost)(void *arg, const Loss *loss);
 } StreamCaller;
 
 typedef struct StreamOptions
 {
 	const char *conninfo;
 	const char *slot;
-	const char *plugin;			/* NULL: STREAM_PLUGIN */
+	const char *plugin;         /* NULL: STREAM_PLUGIN */
 	const char *plugin_options; /* NULL: those of STREAM_PLUGIN; as in
 								 * START_REPLICATION, between the brackets */
 } StreamOptions;
@@ -93,6 +93,6 @@ extern void stream_pause(Stream *stream);
 extern void stream_resume(Stream *stream);
 
 /* stream_walsender_pid: 0 unless connected. */
-extern int	stream_walsender_pid(const Stream *stream);
+extern int stream_walsender_pid(const Stream *stream);
 
-#endif							/* OUTBOX_STREAM_H */
+#endif /* OUTBOX_STREAM_H */

@@ -19,8 +19,8 @@ take_data(Stream *stream, const uint8_t *data, size_t len)
 		loss_note(&stream->loss,
 				  "message of the replication protocol is malformed");
 	else if (message.kind == REPLICATION_DATA)
-		caller->frame(caller->arg, message.data, message.len,
-					  message.wal_start, message.server_end);
+		caller->frame(caller->arg, message.data, message.len, message.wal_start,
+					  message.server_end);
 	else
 	{
 		caller->keepalive(caller->arg, message.server_end);

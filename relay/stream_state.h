@@ -38,13 +38,13 @@ struct Stream
 	Connect *connect;
 	PGconn *conn;
 	Watch *watch;
-	Timer *more;	 /* frames wait in libpq's buffer, or a loss to be told */
+	Timer *more;     /* frames wait in libpq's buffer, or a loss to be told */
 	Timer *feedback; /* the next one is due */
 	Loss loss;
 	bool connected;
 	bool paused;
 	bool unflushed; /* libpq could not send all */
-	bool busy;		/* a call of ours is on the stack */
+	bool busy;      /* a call of ours is on the stack */
 	bool closed;
 	uint64_t consistent_point;
 	uint64_t confirmed;
@@ -67,4 +67,4 @@ extern void stream_send_feedback(Stream *stream);
  */
 extern void stream_process(Stream *stream);
 
-#endif							/* OUTBOX_STREAM_STATE_H */
+#endif /* OUTBOX_STREAM_STATE_H */

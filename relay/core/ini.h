@@ -17,25 +17,25 @@
 
 #include <stddef.h>
 
-#define INI_NAME_MAX	256		/* with the final NUL */
-#define INI_VALUE_MAX	65536	/* with the final NUL */
+#define INI_NAME_MAX 256    /* with the final NUL */
+#define INI_VALUE_MAX 65536 /* with the final NUL */
 
 typedef enum IniKind
 {
 	INI_END,
-	INI_SECTION,				/* name */
-	INI_PAIR,					/* name and value */
-	INI_ERROR					/* value: what was expected */
+	INI_SECTION, /* name */
+	INI_PAIR,    /* name and value */
+	INI_ERROR    /* value: what was expected */
 } IniKind;
 
 typedef struct Ini
 {
 	const char *text;
-	size_t		len;
-	size_t		pos;
-	int			line;			/* of what was read last, from 1 */
-	char		name[INI_NAME_MAX];
-	char		value[INI_VALUE_MAX];
+	size_t len;
+	size_t pos;
+	int line; /* of what was read last, from 1 */
+	char name[INI_NAME_MAX];
+	char value[INI_VALUE_MAX];
 } Ini;
 
 /* ini_init: text need not end with NUL, and stays the caller's. */
@@ -44,4 +44,4 @@ extern void ini_init(Ini *ini, const char *text, size_t len);
 /* ini_next: after INI_ERROR nothing more can be read. */
 extern IniKind ini_next(Ini *ini);
 
-#endif							/* OUTBOX_INI_H */
+#endif /* OUTBOX_INI_H */

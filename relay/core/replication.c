@@ -15,7 +15,7 @@
 /* Replication time counts from 2000-01-01 UTC. */
 #define EPOCH_2000_US INT64_C(946684800000000)
 
-#define DATA_HEAD 25	 /* 'w', start, end, time */
+#define DATA_HEAD 25     /* 'w', start, end, time */
 #define KEEPALIVE_LEN 18 /* 'k', end, time, reply requested */
 
 static void
@@ -154,8 +154,8 @@ replication_start_command(char *command, size_t size, const char *slot,
 
 	if (!quote(quoted, sizeof(quoted), slot))
 		return false;
-	snprintf(ours, sizeof(ours),
-			 "proto_version '1', schema_oid '%" PRIu32 "'", schema_oid);
+	snprintf(ours, sizeof(ours), "proto_version '1', schema_oid '%" PRIu32 "'",
+			 schema_oid);
 	len = snprintf(command, size, "START_REPLICATION SLOT %s LOGICAL 0/0 (%s)",
 				   quoted, options == NULL ? ours : options);
 	return (size_t) len < size;

@@ -14,8 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define REPLICATION_FEEDBACK_LEN	34
-#define REPLICATION_COMMAND_MAX		1024
+#define REPLICATION_FEEDBACK_LEN 34
+#define REPLICATION_COMMAND_MAX 1024
 
 typedef enum ReplicationKind
 {
@@ -26,11 +26,11 @@ typedef enum ReplicationKind
 typedef struct ReplicationMessage
 {
 	ReplicationKind kind;
-	uint64_t	wal_start;		/* of data */
-	uint64_t	server_end;		/* end of the WAL that was sent */
-	bool		reply_requested;	/* of a keepalive */
-	const uint8_t *data;		/* points into what was read */
-	size_t		len;
+	uint64_t wal_start;   /* of data */
+	uint64_t server_end;  /* end of the WAL that was sent */
+	bool reply_requested; /* of a keepalive */
+	const uint8_t *data;  /* points into what was read */
+	size_t len;
 } ReplicationMessage;
 
 /* replication_read: false when it is neither data nor a keepalive. */
@@ -58,4 +58,4 @@ extern bool replication_start_command(char *command, size_t size,
 									  const char *slot, const char *options,
 									  uint32_t schema_oid);
 
-#endif							/* OUTBOX_REPLICATION_H */
+#endif /* OUTBOX_REPLICATION_H */

@@ -132,4 +132,4 @@ bench_open(const char *to)
 	}
 }
 
-#endif							/* OUTBOX_DB_BENCH_H */
+#endif /* OUTBOX_DB_BENCH_H */

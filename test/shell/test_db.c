@@ -179,8 +179,7 @@ test_loss(void)
 	ok(wait_for(&lost, 1), "an idle connection is lost");
 	is_str(loss.sqlstate, "57P01", "with the SQLSTATE");
 	ok(loss.admin_shutdown && loss.connected, "and what it means");
-	is_str(loss.reason,
-		   "terminating connection due to administrator command",
+	is_str(loss.reason, "terminating connection due to administrator command",
 		   "and the sentence of the server");
 	answers = 0;
 	db_query(db, "SELECT 1", 0, NULL, DB_TEXT, on_answer, NULL);
@@ -238,8 +237,8 @@ test_no_connection(void)
 	listen(fd, 1);
 	db = open_db(to);
 	ok(wait_for(&lost, 1), "a server that never answers is a loss");
-	ok(strstr(loss.reason, "no connection within") != NULL,
-	   "with its time: %s", loss.reason);
+	ok(strstr(loss.reason, "no connection within") != NULL, "with its time: %s",
+	   loss.reason);
 	db_close(db);
 	close(fd);
 }

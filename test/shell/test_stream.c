@@ -75,7 +75,7 @@ open_stream(const char *plugin_options)
 {
 	StreamOptions options = {conninfo, "odd_slot", "test_decoding",
 							 plugin_options};
-	StreamCaller caller = {NULL,	 on_connected, on_slot_made, on_started,
+	StreamCaller caller = {NULL,     on_connected, on_slot_made, on_started,
 						   on_frame, on_keepalive, on_lost};
 
 	connected = lost = slots_made = started = 0;

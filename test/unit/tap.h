@@ -46,8 +46,9 @@ static TAP_UNUSED TAP_PRINTF(1) void diag(const char *format, ...)
 	fputc('\n', stderr);
 }
 
-static TAP_UNUSED TAP_PRINTF(4) bool
-	tap_report(bool passed, const char *file, int line, const char *format, ...)
+static TAP_UNUSED TAP_PRINTF(4) bool tap_report(bool passed, const char *file,
+												int line, const char *format,
+												...)
 {
 	va_list args;
 
@@ -154,4 +155,4 @@ tap_done(void)
 		putchar('\n');                                                         \
 	} while (0)
 
-#endif							/* OUTBOX_TAP_H */
+#endif /* OUTBOX_TAP_H */

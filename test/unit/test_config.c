@@ -364,8 +364,8 @@ static void
 test_reference(void)
 {
 	static const char *const names[] = {
-		"`name`",	  "`listen`",		 "`log_level`",		 "`log_format`",
-		"`conninfo`", "`memory_budget`", "`slot`",			 "`lease_timeout`",
+		"`name`",     "`listen`",        "`log_level`",      "`log_format`",
+		"`conninfo`", "`memory_budget`", "`slot`",           "`lease_timeout`",
 		"`ca_file`",  "`allow_targets`", "`reconcile_wait`", "`[kafka NAME]`"};
 	size_t len;
 	char *text = NULL;

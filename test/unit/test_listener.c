@@ -194,8 +194,8 @@ test_refusals(void)
 static void
 test_open(void)
 {
-	static const char *const bad[] = {"", "9187", "a:", ":1", "a:x", "a:65536",
-									  "a:-1", "256.0.0.1:0", NULL};
+	static const char *const bad[] = {
+		"", "9187", "a:", ":1", "a:x", "a:65536", "a:-1", "256.0.0.1:0", NULL};
 	char err[256];
 	char taken[32];
 

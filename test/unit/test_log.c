@@ -97,8 +97,8 @@ test_levels(void)
 	{
 		log_configure(names[i], NULL);
 		for (int level = 0; level < 4; level++)
-			ok(log_enabled((LogLevel) level) == (level >= i),
-			   "level %s: %s", names[i], names[level]);
+			ok(log_enabled((LogLevel) level) == (level >= i), "level %s: %s",
+			   names[i], names[level]);
 	}
 	log_configure("loud", "yaml");
 	ok(!log_enabled(LOG_LEVEL_WARNING), "an unknown level changes nothing");

@@ -11,11 +11,11 @@
 
 #include "tap.h"
 
-static const uint8_t data_message[] = {
-	'w', 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0,	0,
-	3,	 9, 9, 9, 9, 9, 9, 9, 9, 'T', 'x'};
+static const uint8_t data_message[] = {'w', 0, 0, 0, 1, 0, 0, 0,   2,
+									   0,   0, 0, 1, 0, 0, 0, 3,   9,
+									   9,   9, 9, 9, 9, 9, 9, 'T', 'x'};
 static const uint8_t keepalive_message[] = {'k', 1, 2, 3, 4, 5, 6, 7, 8,
-											0,	 0, 0, 0, 0, 0, 0, 0, 1};
+											0,   0, 0, 0, 0, 0, 0, 0, 1};
 
 /* read_exact: from memory of just that length, so that ASan sees overruns. */
 static bool
@@ -61,9 +61,9 @@ static void
 test_feedback(void)
 {
 	uint8_t out[REPLICATION_FEEDBACK_LEN];
-	const uint8_t expected[] = {
-		'r', 0, 0, 0, 1, 0, 0, 0, 0xab, 0, 0, 0, 1, 0, 0, 0, 0xab,
-		0,	 0, 0, 1, 0, 0, 0, 0xab, 0, 0, 0, 0, 0, 0, 1, 2,	  0};
+	const uint8_t expected[] = {'r',  0, 0, 0, 1,    0, 0, 0, 0xab, 0, 0, 0,
+								1,    0, 0, 0, 0xab, 0, 0, 0, 1,    0, 0, 0,
+								0xab, 0, 0, 0, 0,    0, 0, 1, 2,    0};
 
 	replication_feedback(out, UINT64_C(0x1000000ab),
 						 INT64_C(946684800000000) + 0x102);
@@ -74,9 +74,9 @@ test_feedback(void)
 static void
 test_lsn(void)
 {
-	static const char *const bad[] = {"",	  "/",	 "1",	 "1/",	 "/1",
-									  "G/1",  "1/G", "1/2 ", " 1/2", "1/-2",
-									  "123456789/0", "0/123456789", NULL};
+	static const char *const bad[] = {
+		"",     "/",    "1",    "1/",          "/1",          "G/1", "1/G",
+		"1/2 ", " 1/2", "1/-2", "123456789/0", "0/123456789", NULL};
 	uint64_t lsn = 0;
 
 	ok(replication_lsn("16/B374d848", &lsn), "an LSN");
