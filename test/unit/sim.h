@@ -1,0 +1,264 @@
+/*
+ * test/unit/sim.h
+ *
+ * The simulation of the relay's core: everything around it is made up here,
+ * and every choice comes from one seed.
+ *
+ *	sim_world.c		the application: transactions and their frames
+ *	sim_db.c		the tables, the slot, settle, and what a snapshot sees
+ *	sim_sink.c		the destinations
+ *	sim_relay.c		does with the engine what the session does
+ *	test_simulation.c	the order of events, the faults, the final checks
+ *
+ * The oracle knows only what was committed, what was delivered and what the
+ * tables say; it never asks the engine.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#ifndef OUTBOX_SIM_H
+#define OUTBOX_SIM_H
+
+#include "core/engine.h"
+#include "core/idset.h"
+
+#define SIM_ROUTES		4		/* ids 1 .. 4 */
+#define SIM_KEYS		4		/* keys 1 .. 4; 0: none */
+#define SIM_FRAME_MAX	(4 * WIRE_FRAME_MAX)
+
+typedef enum SimState
+{
+	SIM_OPEN,
+	SIM_COMMITTED,
+	SIM_ROLLED_BACK
+} SimState;
+
+typedef struct SimMessage
+{
+	uint32_t	transaction;	/* index */
+	uint32_t	subxid;
+	int16_t		generation;
+	uint8_t		key;
+	uint8_t		routes;			/* bit r - 1 */
+	bool		ghost;			/* its subtransaction was rolled back */
+	bool		omitted;		/* too long for a frame */
+	uint8_t		poison;			/* bit r - 1: refused for good */
+	uint32_t	order;			/* index in the list of its key */
+	uint8_t		sent[SIM_ROUTES];
+	bool		excused[SIM_ROUTES];
+} SimMessage;
+
+typedef struct SimTransaction
+{
+	uint32_t	xid;
+	SimState	state;
+	bool		streamed;
+	bool		visible;
+	uint64_t	end;			/* of its commit or abort record */
+	uint32_t	chunked;		/* ids sent as chunks so far */
+	uint32_t	count;
+	uint32_t	room;
+	int64_t    *items;			/* ids */
+} SimTransaction;
+
+typedef struct SimFrame
+{
+	uint32_t	transaction;
+	uint64_t	lsn;
+	uint8_t    *data;
+	size_t		len;
+} SimFrame;
+
+typedef struct SimSegment
+{
+	int16_t		route_id;
+	int16_t		generation;
+	int64_t		seq;
+	int64_t		run;
+	int64_t		pos;
+	uint32_t	nids;
+	uint32_t	left;
+	int64_t    *ids;
+	uint8_t    *done;
+} SimSegment;
+
+/* What settle writes.  By id and route: (id - 1) * SIM_ROUTES + route - 1 */
+typedef struct SimDb
+{
+	uint8_t    *resolved;
+	uint8_t    *backlog;		/* entries not done */
+	FactPark  **parked;
+	FACTS_ARRAY(SimSegment) segments;	/* left == 0: gone */
+	uint32_t	first_segment;	/* those before it are gone */
+	bool		has_position;
+	uint64_t	position;
+} SimDb;
+
+typedef struct SimRoute
+{
+	bool		exists;
+	RouteSpec	spec;
+	bool		keeps_order;
+} SimRoute;
+
+typedef enum SimAsk
+{
+	SIM_FETCH,
+	SIM_BACKLOG,
+	SIM_SETTLE,
+	SIM_READ_ROUTES,
+	SIM_SNAPSHOT
+} SimAsk;
+
+/* A statement in the pipeline: executed in order, answered in order. */
+typedef struct SimRequest
+{
+	SimAsk		ask;
+	bool		executed;
+	FetchBatch *batch;
+	int64_t		after;
+	int16_t		route_id;
+	const Facts *facts;
+	bool		early;
+	uint64_t	horizon;
+	IdSet		ids;			/* found, or R */
+	FACTS_ARRAY(SimSegment) segments;
+	FACTS_ARRAY(WireRun) runs;
+	SimRoute	routes[SIM_ROUTES];
+	struct SimRequest *next;
+} SimRequest;
+
+typedef struct SimDelivery
+{
+	Delivery   *delivery;
+	bool		doomed;
+} SimDelivery;
+
+typedef struct SimSink
+{
+	bool		open;
+	bool		hung;
+	bool		wants_ready;
+	bool		keeps_order;
+	FACTS_ARRAY(SimDelivery) out;
+} SimSink;
+
+typedef struct SimRelay
+{
+	bool		up;
+	Engine		engine;
+	SimSink		sinks[SIM_ROUTES];
+	SimRequest *first;
+	SimRequest **last;
+	bool		streaming;
+	bool		fed;			/* the first snapshot was answered */
+	bool		asked;			/* a snapshot is under way */
+	bool		had;			/* in a gap: the first reading was answered */
+	bool		gap;
+	bool		second_early;	/* the reading after the wait was given up */
+	bool		complete;		/* no more readings */
+	uint32_t	wait_for;		/* commits that have to be visible */
+	uint32_t	cursor;			/* next frame */
+	uint64_t	start;
+	uint64_t	confirmable;
+} SimRelay;
+
+typedef struct Sim
+{
+	uint64_t	seed;
+	uint64_t	random;
+	bool		verbose;
+	bool		large;
+	bool		calm;			/* no more faults */
+	const char *failure;
+
+	int64_t		now_ms;
+	uint64_t	wal;
+	uint32_t	xids;
+	uint32_t	messages_max;
+	FACTS_ARRAY(SimMessage) messages;
+	FACTS_ARRAY(SimTransaction) transactions;
+	FACTS_ARRAY(SimFrame) frames;
+	FACTS_ARRAY(uint32_t) commits;	/* transactions in commit order */
+	FACTS_ARRAY(int64_t) by_key[SIM_KEYS + 1];
+	uint32_t	frontier[SIM_KEYS + 1][SIM_ROUTES];
+	SimRoute	routes[SIM_ROUTES];
+
+	SimDb		db;
+	SimDb		before;			/* the last settle; if keep_before */
+	bool		keep_before;
+	int64_t		run;
+	bool		slot;
+	uint64_t	confirmed;
+	uint64_t	saved;
+
+	SimRelay	relay;
+	uint32_t	faults;
+	bool		unordered;		/* a hold was given up */
+	int			transient;		/* per cent of attempts */
+	int			invisible;		/* per cent of commits that lag */
+	int			streamed;		/* per cent of transactions */
+	int64_t		deliveries;
+} Sim;
+
+extern Sim	sim;
+
+/* ---- test_simulation.c ---- */
+
+extern uint64_t sim_random(uint64_t below);
+extern bool sim_chance(int percent);
+extern void sim_story(const char *format, ...)
+	__attribute__((format(printf, 1, 2)));
+/* sim_fail: does not come back. */
+extern void sim_fail(const char *format, ...)
+	__attribute__((format(printf, 1, 2), noreturn));
+
+/* ---- sim_world.c ---- */
+
+extern SimMessage *sim_message(int64_t id);
+extern SimTransaction *sim_transaction_of(int64_t id);
+extern bool sim_is_committed(int64_t id);
+extern bool sim_is_visible(int64_t id);
+/* sim_wire: a message as the decoder or a fetch tells it. */
+extern void sim_wire(int64_t id, WireMessage *wire, bool in_frame);
+/* sim_work: begins, writes to, rolls back or ends some transaction. */
+extern void sim_work(void);
+/* sim_end_work: ends what is open; lose: by rolling back. */
+extern void sim_end_work(bool lose);
+extern void sim_show(uint32_t most);
+extern void sim_world_reset(void);
+
+/* ---- sim_db.c ---- */
+
+extern void sim_db_init(SimDb *db);
+extern void sim_db_reset(SimDb *db);
+extern void sim_db_copy(SimDb *to, const SimDb *from);
+/* sim_settle: applies and checks what the facts say. */
+extern void sim_settle(const Facts *facts);
+extern void sim_execute(SimRequest *request);
+extern void sim_request_free(SimRequest *request);
+
+/* ---- sim_sink.c ---- */
+
+extern bool sim_submit(void *arg, Route *route, Delivery *delivery);
+/* sim_answer: one delivery of this route gets its answer; false: none. */
+extern bool sim_answer(int r);
+/* sim_sink_close: what is out may have arrived. */
+extern void sim_sink_close(int r);
+extern void sim_sink_open(int r, bool keeps_order);
+
+/* ---- sim_relay.c ---- */
+
+extern void sim_start(void);
+/* sim_stop: the process is gone. */
+extern void sim_stop(void);
+extern bool sim_execute_next(void);
+extern bool sim_answer_next(void);
+extern bool sim_feed(void);
+extern bool sim_keepalive(void);
+/* sim_reconcile: asks for a snapshot, or begins to stream, if it is time. */
+extern bool sim_reconcile(void);
+extern bool sim_confirm(void);
+extern void sim_ask_routes(void);
+extern void sim_turn(void);
+
+#endif							/* OUTBOX_SIM_H */

@@ -1,0 +1,503 @@
+/*
+ * test/unit/sim_relay.c
+ *
+ * Does with the engine what the session does: start, reconcile, the pipeline
+ * of statements, the stream, sinks.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#include "sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+
+static SimRelay *const relay = &sim.relay;
+static Engine *const engine = &sim.relay.engine;
+
+static void
+tell_time(void)
+{
+	engine_clock(engine, sim.now_ms, sim.now_ms * 1000 + 1000000);
+}
+
+/* ---------- the pipeline ---------- */
+
+static SimRequest *
+ask(SimAsk what)
+{
+	SimRequest *request = mem_alloc(sizeof(*request));
+
+	request->ask = what;
+	*relay->last = request;
+	relay->last = &request->next;
+	return request;
+}
+
+static void
+op_fetch(void *arg, FetchBatch *batch)
+{
+	(void) arg;
+	for (uint32_t i = 1; i < batch->count; i++)
+		for (uint32_t k = 0; k < i; k++)
+			if (batch->items[i] == batch->items[k])
+				sim_fail("an item is twice in a fetch");
+	ask(SIM_FETCH)->batch = batch;
+}
+
+static void
+op_read_backlog(void *arg, Route *route, int64_t after)
+{
+	SimRequest *request = ask(SIM_BACKLOG);
+
+	(void) arg;
+	request->route_id = route->spec.id;
+	request->after = after;
+}
+
+static void
+op_settle(void *arg, const Facts *facts)
+{
+	(void) arg;
+	if (engine->hold)
+		sim_fail("a settle in a hold");
+	ask(SIM_SETTLE)->facts = facts;
+}
+
+static void
+op_read_routes(void *arg)
+{
+	(void) arg;
+	(void) ask(SIM_READ_ROUTES);
+}
+
+static const EngineOps ops = {
+	.submit = sim_submit,
+	.fetch = op_fetch,
+	.read_backlog = op_read_backlog,
+	.settle = op_settle,
+	.read_routes = op_read_routes,
+};
+
+void
+sim_ask_routes(void)
+{
+	if (relay->up)
+		(void) ask(SIM_READ_ROUTES);
+}
+
+bool
+sim_execute_next(void)
+{
+	SimRequest *request = relay->first;
+
+	while (request != NULL && request->executed)
+		request = request->next;
+	if (request == NULL)
+		return false;
+	sim_execute(request);
+	return true;
+}
+
+/* ---------- routes ---------- */
+
+static void
+close_sink(int r)
+{
+	if (!relay->sinks[r].open)
+		return;
+	sim_sink_close(r);
+	engine_sink_closed(engine, (int16_t) (r + 1));
+}
+
+static void
+tell_routes(const SimRoute *routes)
+{
+	for (int r = 0; r < SIM_ROUTES; r++)
+	{
+		const SimRoute *route = &routes[r];
+		bool		fresh;
+
+		if (!route->exists)
+			continue;
+		fresh = engine_route(engine, &route->spec, route->keeps_order);
+		if (route->spec.state == SPEC_DROPPED)
+			close_sink(r);
+		else if (fresh)
+		{
+			close_sink(r);
+			sim_sink_open(r, route->keeps_order);
+		}
+	}
+	engine_routes_read(engine);
+}
+
+/* ---------- start and stop ---------- */
+
+static void
+tell_backlog(void)
+{
+	for (int16_t r = 1; r <= SIM_ROUTES; r++)
+	{
+		int64_t		seq = 0,
+					messages = 0;
+
+		for (uint32_t i = 0; i < sim.db.segments.count; i++)
+		{
+			const SimSegment *segment = &sim.db.segments.items[i];
+
+			if (segment->left == 0 || segment->route_id != r)
+				continue;
+			seq = segment->seq > seq ? segment->seq : seq;
+			messages += segment->left;
+		}
+		if (messages > 0)
+			engine_backlog_summary(engine, r, seq, messages);
+	}
+}
+
+static int
+compare_rows(const void *a, const void *b)
+{
+	const FactPark *x = *(FactPark *const *) a;
+	const FactPark *y = *(FactPark *const *) b;
+
+	if (x->run != y->run)
+		return x->run < y->run ? -1 : 1;
+	if (x->pos != y->pos)
+		return x->pos < y->pos ? -1 : 1;
+	return x->route_id - y->route_id;
+}
+
+static void
+tell_rows(void)
+{
+	FACTS_ARRAY(FactPark *) rows = {0};
+
+	for (size_t i = 0; i < (size_t) sim.messages.count * SIM_ROUTES; i++)
+		if (sim.db.parked[i] != NULL &&
+			sim.db.parked[i]->status != PARKED_DEAD)
+			*ARRAY_PUSH(&rows) = sim.db.parked[i];
+	if (rows.count > 0)
+		qsort(rows.items, rows.count, sizeof(FactPark *), compare_rows);
+	for (uint32_t i = 0; i < rows.count; i++)
+	{
+		int64_t		due = rows.items[i]->next_retry_ms - 1000;
+
+		engine_row(engine, rows.items[i],
+				   due < sim.now_ms ? sim.now_ms : due);
+	}
+	ARRAY_RESET(&rows);
+}
+
+static void
+ask_snapshot(bool early)
+{
+	ask(SIM_SNAPSHOT)->early = early;
+	relay->asked = true;
+}
+
+static void
+begin_stream(void)
+{
+	relay->gap = !sim.db.has_position || sim.confirmed > sim.db.position;
+	relay->streaming = true;
+	relay->fed = relay->had = relay->complete = relay->second_early = false;
+	relay->wait_for = sim.commits.count;
+	relay->cursor = 0;
+	relay->start = sim.confirmed;
+	relay->confirmable = 0;
+	sim_story("stream begins at %llu, P %llu%s",
+			  (unsigned long long) sim.confirmed,
+			  (unsigned long long) sim.db.position,
+			  relay->gap ? ", gap" : "");
+	engine_begin_stream(engine, sim.confirmed, relay->gap);
+	ask_snapshot(false);
+}
+
+void
+sim_start(void)
+{
+	sim_story("start");
+	memset(relay, 0, sizeof(*relay));
+	relay->last = &relay->first;
+	relay->up = true;
+	sim.run++;
+	engine_init(engine, &ops, NULL, sim.run,
+				sim_chance(30) ? 200 : 1 << 20, sim.seed + 1);
+	tell_time();
+	tell_routes(sim.routes);
+	tell_backlog();
+	tell_rows();
+	if (sim.slot)
+		begin_stream();
+	else
+	{
+		sim_story("table mode");
+		engine_begin_table(engine);
+	}
+}
+
+void
+sim_stop(void)
+{
+	SimRequest *request;
+
+	if (!relay->up)
+		return;
+	sim_story("the relay is gone");
+	while (sim_chance(70) && sim_execute_next())
+		;
+	for (int r = 0; r < SIM_ROUTES; r++)
+		sim_sink_close(r);
+	while ((request = relay->first) != NULL)
+	{
+		relay->first = request->next;
+		sim_request_free(request);
+	}
+	engine_reset(engine);
+	if (engine->bytes != 0)
+		sim_fail("%lld bytes are left", (long long) engine->bytes);
+	relay->up = false;
+}
+
+/* ---------- reconcile ---------- */
+
+static bool
+all_visible(uint32_t commits)
+{
+	for (uint32_t i = 0; i < commits; i++)
+		if (!sim.transactions.items[sim.commits.items[i]].visible)
+			return false;
+	return true;
+}
+
+static bool
+reconcile_table(void)
+{
+	if (!engine_may_begin_stream(engine))
+		return false;
+	if (sim.slot)
+		begin_stream();
+	else if (!sim.calm || sim_chance(10))
+		ask_snapshot(false);
+	else
+		return false;
+	return true;
+}
+
+bool
+sim_reconcile(void)
+{
+	if (!relay->up || relay->asked)
+		return false;
+	if (!relay->streaming)
+		return reconcile_table();
+	if (!relay->gap || !relay->had || relay->complete ||
+		engine->phase != ENGINE_WAIT)
+		return false;
+	if (all_visible(relay->wait_for))
+	{
+		relay->complete = true;
+		ask_snapshot(false);
+		return true;
+	}
+	if (relay->second_early || sim.large || !sim_chance(3))
+		return false;
+	sim_story("the wait is given up");
+	relay->second_early = sim.unordered = true;
+	ask_snapshot(true);
+	return true;
+}
+
+static void
+answer_snapshot(const SimRequest *request)
+{
+	for (uint32_t i = 0; i < request->ids.count; i++)
+		engine_resolved(engine, request->ids.items[i].first,
+						request->ids.items[i].last);
+	for (uint32_t i = 0; i < request->runs.count; i++)
+	{
+		const WireRun *run = &request->runs.items[i];
+
+		sim_story("  unresolved %lld-%lld, %d routes",
+				  (long long) run->first, (long long) run->last,
+				  run->nroutes);
+		engine_unresolved(engine, run);
+	}
+	sim_story("snapshot, L %llu%s", (unsigned long long) request->horizon,
+			  request->early ? ", early" : "");
+	relay->asked = false;
+	engine_snapshot(engine, request->horizon, request->early);
+	if (!relay->streaming)
+		return;
+	if (!relay->gap)
+		relay->complete = true;
+	relay->fed = relay->had = true;
+}
+
+/* ---------- answers ---------- */
+
+static void
+answer_backlog(const SimRequest *request)
+{
+	for (uint32_t i = 0; i < request->segments.count; i++)
+	{
+		const SimSegment *from = &request->segments.items[i];
+		Segment		segment = {.seq = from->seq, .run = from->run,
+			.pos = from->pos, .generation = from->generation,
+			.nids = from->nids, .ids = from->ids};
+		IdSet		done = {0};
+
+		for (uint32_t k = 0; k < from->nids; k++)
+			if (from->done[k])
+				idset_add(&done, k);
+		engine_segment(engine, request->route_id, &segment, &done);
+		idset_reset(&done);
+	}
+	engine_segments(engine, request->route_id);
+}
+
+static void
+answer_fetch(const SimRequest *request)
+{
+	WireMessage wire;
+
+	for (uint32_t i = 0; i < request->batch->count; i++)
+		if (idset_has(&request->ids, request->batch->ids[i]))
+		{
+			sim_wire(request->batch->ids[i], &wire, false);
+			engine_body(request->batch, &wire);
+		}
+	engine_fetched(engine, request->batch);
+}
+
+static void
+answer(SimRequest *request)
+{
+	switch (request->ask)
+	{
+		case SIM_FETCH:
+			answer_fetch(request);
+			break;
+		case SIM_BACKLOG:
+			answer_backlog(request);
+			break;
+		case SIM_SETTLE:
+			relay->confirmable = engine_settled(engine);
+			break;
+		case SIM_READ_ROUTES:
+			tell_routes(request->routes);
+			break;
+		case SIM_SNAPSHOT:
+			answer_snapshot(request);
+			break;
+	}
+}
+
+bool
+sim_answer_next(void)
+{
+	SimRequest *request = relay->first;
+
+	if (request == NULL || !request->executed)
+		return false;
+	relay->first = request->next;
+	if (relay->first == NULL)
+		relay->last = &relay->first;
+	tell_time();
+	answer(request);
+	sim_request_free(request);
+	return true;
+}
+
+/* ---------- the stream ---------- */
+
+/* The decoder sends what committed after the start, from its beginning. */
+static bool
+is_sent(const SimFrame *frame)
+{
+	const SimTransaction *t = &sim.transactions.items[frame->transaction];
+
+	return t->state == SIM_OPEN || t->end > relay->start;
+}
+
+static const SimFrame *
+next_frame(void)
+{
+	while (relay->cursor < sim.frames.count &&
+		   !is_sent(&sim.frames.items[relay->cursor]))
+		relay->cursor++;
+	return relay->cursor < sim.frames.count
+		? &sim.frames.items[relay->cursor] : NULL;
+}
+
+static bool
+may_read(void)
+{
+	return relay->up && relay->streaming && relay->fed &&
+		!engine_wants_pause(engine);
+}
+
+bool
+sim_feed(void)
+{
+	const SimFrame *frame;
+	const char *error;
+	uint8_t		bells;
+
+	if (!may_read() || (frame = next_frame()) == NULL)
+		return false;
+	relay->cursor++;
+	tell_time();
+	sim_story("frame %c of transaction %u", frame->data[0],
+			  sim.transactions.items[frame->transaction].xid);
+	if (!engine_frame(engine, frame->data, frame->len, &bells, &error))
+		sim_fail("frame: %s", error);
+	return true;
+}
+
+bool
+sim_keepalive(void)
+{
+	const SimFrame *frame;
+	uint64_t	lsn;
+
+	if (!may_read())
+		return false;
+	frame = next_frame();
+	lsn = frame == NULL ? sim.wal : frame->lsn - 1;
+	if (lsn <= engine->passed)
+		return false;
+	sim_story("keepalive %llu", (unsigned long long) lsn);
+	engine_passed(engine, lsn);
+	return true;
+}
+
+bool
+sim_confirm(void)
+{
+	if (!relay->up || !relay->streaming || !sim.slot ||
+		relay->confirmable <= sim.confirmed)
+		return false;
+	sim.confirmed = relay->confirmable;
+	if (sim.confirmed > sim.db.position)
+		sim_fail("the slot is confirmed past P");
+	sim_story("confirmed %llu", (unsigned long long) sim.confirmed);
+	return true;
+}
+
+void
+sim_turn(void)
+{
+	if (!relay->up)
+		return;
+	tell_time();
+	engine_run(engine);
+	for (Route *route = engine->routes; route != NULL; route = route->next)
+		if (route->lane_count > ROUTE_LANE_MAX ||
+			route->nrows > ROUTE_ROWS_MAX + route->inflight + SIM_KEYS)
+			sim_fail("route %d: %u items, %u rows", route->spec.id,
+					 route->lane_count, route->nrows);
+}
