@@ -36,22 +36,9 @@
 #include "log.h"
 #include "loop.h"
 #include "sink_kafka_conf.h"
+#include "sink_kafka_flights.h"
 
 #define REBUILD_WAIT_MS 1000
-
-/* One delivery that has been taken. */
-typedef struct Flight
-{
-	Delivery *delivery;
-	int64_t start_us;
-	bool alone;
-	bool judged; /* class and so on are known */
-	OutcomeClass class;
-	rd_kafka_resp_err_t code;
-	char error[OUTCOME_ERROR_MAX];
-	struct Flight *prev; /* in the order of submit */
-	struct Flight *next; /* also in idle */
-} Flight;
 
 typedef struct SinkKafka
 {
@@ -67,11 +54,9 @@ typedef struct SinkKafka
 	Watch *watch;
 	int grave_fd; /* a burial is over */
 	Watch *grave_watch;
-	Timer *timer;  /* oldest delivery's time-out, or the next rebuild */
-	Timer *later;  /* verdicts of our own, and ready */
-	Flight *first; /* oldest */
-	Flight *last;
-	Flight *idle;
+	Timer *timer; /* oldest delivery's time-out, or the next rebuild */
+	Timer *later; /* verdicts of our own, and ready */
+	Flights flights;
 	int suspects; /* verdicts that were not believed */
 	bool burying; /* the old producer is not gone yet */
 	bool hold;    /* a verdict of our own is to be told first */
@@ -82,54 +67,6 @@ typedef struct SinkKafka
 	char fault[OUTCOME_ERROR_MAX]; /* last trouble with the brokers */
 	char cause[OUTCOME_ERROR_MAX]; /* why the producer is given up */
 } SinkKafka;
-
-/* ---- flights ---- */
-
-static Flight *
-flight_add(SinkKafka *sink, Delivery *delivery)
-{
-	Flight *flight = sink->idle;
-
-	if (flight != NULL)
-		sink->idle = flight->next;
-	else
-		flight = mem_alloc(sizeof(*flight));
-	flight->delivery = delivery;
-	flight->start_us = loop_now_us(sink->loop);
-	flight->alone = sink->first == NULL;
-	flight->judged = false;
-	flight->error[0] = '\0';
-	flight->next = NULL;
-	flight->prev = sink->last;
-	if (sink->last != NULL)
-	{
-		sink->last->alone = false;
-		sink->last->next = flight;
-	}
-	else
-		sink->first = flight;
-	sink->last = flight;
-	return flight;
-}
-
-static void
-flight_remove(SinkKafka *sink, Flight *flight)
-{
-	*(flight->prev != NULL ? &flight->prev->next : &sink->first) = flight->next;
-	*(flight->next != NULL ? &flight->next->prev : &sink->last) = flight->prev;
-	flight->next = sink->idle;
-	sink->idle = flight;
-}
-
-static void
-flight_judge(Flight *flight, OutcomeClass class, rd_kafka_resp_err_t code,
-			 const char *text)
-{
-	flight->judged = true;
-	flight->class = class;
-	flight->code = code;
-	snprintf(flight->error, sizeof(flight->error), "%s", text);
-}
 
 /* The caller may submit or close from here. */
 static void
@@ -145,21 +82,9 @@ flight_done(SinkKafka *sink, Flight *flight)
 	memcpy(outcome.error, flight->error, sizeof(outcome.error));
 	if (sink->suspects > 0 && flight->delivery->attempt > 1 && flight->alone)
 		sink->suspects--;
-	flight_remove(sink, flight);
+	flights_remove(&sink->flights, flight);
 	sink->full = false;
 	sink->caller.done(sink->caller.arg, flight->delivery, &outcome);
-}
-
-static void
-flights_free(Flight *flight)
-{
-	while (flight != NULL)
-	{
-		Flight *next = flight->next;
-
-		mem_free(flight);
-		flight = next;
-	}
 }
 
 /* ---- the producer ---- */
@@ -167,22 +92,9 @@ flights_free(Flight *flight)
 static bool
 producer_make(SinkKafka *sink, char *err, size_t err_size)
 {
-	static const uint64_t one = 1;
-	rd_kafka_conf_t *conf = rd_kafka_conf_dup(sink->conf);
-
-	sink->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, err, err_size);
-	if (sink->rk == NULL)
-	{
-		rd_kafka_conf_destroy(conf);
-		return false;
-	}
-	rd_kafka_set_log_queue(sink->rk, NULL);
-	sink->queue = rd_kafka_queue_get_main(sink->rk);
-	rd_kafka_queue_io_event_enable(sink->queue, sink->event_fd, &one,
-								   sizeof(one));
-	/* It is told of an empty queue that fills, and this one may not be. */
-	eventfd_write(sink->event_fd, one);
-	return true;
+	sink->rk =
+		kafka_producer(sink->conf, sink->event_fd, &sink->queue, err, err_size);
+	return sink->rk != NULL;
 }
 
 static void
@@ -198,8 +110,7 @@ sink_release(SinkKafka *sink)
 	timer_free(sink->later);
 	close(sink->event_fd);
 	close(sink->grave_fd);
-	flights_free(sink->first);
-	flights_free(sink->idle);
+	flights_reset(&sink->flights);
 	mem_free(sink);
 }
 
@@ -265,12 +176,12 @@ burial_over(void *arg, int fd, unsigned events)
 	sink->hold = false;
 	sink->dispatching = true;
 	snprintf(text, sizeof(text), "held back: %s", sink->cause);
-	while (!sink->closed && sink->first != NULL)
+	while (!sink->closed && sink->flights.first != NULL)
 	{
-		if (!sink->first->judged)
-			flight_judge(sink->first, OUTCOME_TRANSIENT,
+		if (!sink->flights.first->judged)
+			flight_judge(sink->flights.first, OUTCOME_TRANSIENT,
 						 RD_KAFKA_RESP_ERR__PURGE_QUEUE, text);
-		flight_done(sink, sink->first);
+		flight_done(sink, sink->flights.first);
 	}
 	if (!sink->closed)
 		sink_rebuild(sink);
@@ -386,13 +297,13 @@ static void
 flights_time_out(SinkKafka *sink, int64_t now_us)
 {
 	int64_t limit_us = (int64_t) sink->spec.timeout_ms * 1000;
-	char text[OUTCOME_ERROR_MAX * 2];
+	char text[OUTCOME_ERROR_MAX];
 
-	snprintf(text, sizeof(text), "no delivery report within %d ms%s%s",
+	snprintf(text, sizeof(text), "no delivery report within %d ms%s%.180s",
 			 sink->spec.timeout_ms, sink->fault[0] != '\0' ? ": " : "",
 			 sink->fault);
 	sink_fail(sink, text);
-	for (Flight *it = sink->first; it != NULL; it = it->next)
+	for (Flight *it = sink->flights.first; it != NULL; it = it->next)
 	{
 		if (!it->judged && now_us - it->start_us >= limit_us)
 			flight_judge(it, OUTCOME_TRANSIENT,
@@ -415,10 +326,10 @@ timer_came(void *arg)
 		sink_finish(sink);
 		return;
 	}
-	if (sink->first == NULL)
+	if (sink->flights.first == NULL)
 		return;
-	left_us =
-		sink->first->start_us + (int64_t) sink->spec.timeout_ms * 1000 - now_us;
+	left_us = sink->flights.first->start_us +
+			  (int64_t) sink->spec.timeout_ms * 1000 - now_us;
 	if (left_us > 0)
 		timer_set(sink->timer, (left_us + 999) / 1000);
 	else
@@ -435,7 +346,7 @@ later_came(void *arg)
 		return;
 	sink->dispatching = true;
 	sink->hold = false;
-	flight_done(sink, sink->last);
+	flight_done(sink, sink->flights.last);
 	sink_finish(sink);
 }
 
@@ -452,28 +363,6 @@ topic_of(SinkKafka *sink, const WireMessage *message, char *room)
 	memcpy(room, message->topic.data, message->topic.len);
 	room[message->topic.len] = '\0';
 	return kafka_topic_legal(room, message->topic.len) ? room : NULL;
-}
-
-/* Copied, since after a close librdkafka may hold it a little longer. */
-static rd_kafka_resp_err_t
-message_produce(SinkKafka *sink, const char *topic, Flight *flight)
-{
-	const WireMessage *message = flight->delivery->message;
-	rd_kafka_headers_t *headers = kafka_headers(flight->delivery);
-	/* NULL would be a tombstone, which no message is. */
-	const void *payload =
-		message->payload.len > 0 ? (const void *) message->payload.data : "";
-	rd_kafka_resp_err_t code;
-
-	code = rd_kafka_producev(
-		sink->rk, RD_KAFKA_V_TOPIC(topic),
-		RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-		RD_KAFKA_V_KEY(message->message_key.data, message->message_key.len),
-		RD_KAFKA_V_VALUE((void *) payload, message->payload.len),
-		RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(flight), RD_KAFKA_V_END);
-	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-		rd_kafka_headers_destroy(headers);
-	return code;
 }
 
 /*
@@ -493,9 +382,9 @@ sink_judge(SinkKafka *sink, Flight *flight, OutcomeClass class,
 static bool
 submit_full(SinkKafka *sink, Flight *flight)
 {
-	if (sink->first != flight)
+	if (sink->flights.first != flight)
 	{
-		flight_remove(sink, flight);
+		flights_remove(&sink->flights, flight);
 		sink->wants_ready = true;
 		sink->full = true;
 		return false;
@@ -511,8 +400,9 @@ sink_can_take(const SinkKafka *sink, const Delivery *delivery)
 	if (sink->rk == NULL || sink->hold || sink->cause[0] != '\0')
 		return false;
 	/* Suspects go alone: see the head of this file. */
-	return sink->suspects == 0 || sink->first == NULL ||
-		   (delivery->attempt == 1 && sink->first->delivery->attempt == 1);
+	return sink->suspects == 0 || sink->flights.first == NULL ||
+		   (delivery->attempt == 1 &&
+			sink->flights.first->delivery->attempt == 1);
 }
 
 static bool
@@ -528,10 +418,10 @@ sink_kafka_submit(Sink *base, Delivery *delivery)
 	if (!sink_can_take(sink, delivery))
 	{
 		sink->wants_ready = true;
-		sink->full = sink->first != NULL;
+		sink->full = sink->flights.first != NULL;
 		return false;
 	}
-	flight = flight_add(sink, delivery);
+	flight = flights_add(&sink->flights, delivery, loop_now_us(sink->loop));
 	if (topic == NULL)
 	{
 		sink_judge(sink, flight, OUTCOME_PERMANENT,
@@ -540,7 +430,7 @@ sink_kafka_submit(Sink *base, Delivery *delivery)
 				   "route has none");
 		return true;
 	}
-	code = message_produce(sink, topic, flight);
+	code = kafka_produce(sink->rk, topic, delivery, flight);
 	if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
 		return submit_full(sink, flight);
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)

@@ -92,6 +92,27 @@ kafka_class(rd_kafka_resp_err_t code)
 	return OUTCOME_TRANSIENT;
 }
 
+rd_kafka_t *
+kafka_producer(const rd_kafka_conf_t *template, int event_fd,
+			   rd_kafka_queue_t **queue, char *err, size_t err_size)
+{
+	static const uint64_t one = 1;
+	rd_kafka_conf_t *conf = rd_kafka_conf_dup(template);
+	rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, err, err_size);
+
+	if (rk == NULL)
+	{
+		rd_kafka_conf_destroy(conf);
+		return NULL;
+	}
+	rd_kafka_set_log_queue(rk, NULL);
+	*queue = rd_kafka_queue_get_main(rk);
+	rd_kafka_queue_io_event_enable(*queue, event_fd, &one, sizeof(one));
+	/* It is told of an empty queue that fills, and this one may not be. */
+	eventfd_write(event_fd, one);
+	return rk;
+}
+
 static void *
 burial_run(void *arg)
 {
@@ -156,8 +177,8 @@ header_add(rd_kafka_headers_t *headers, const char *name, WireBytes value)
 		rd_kafka_header_add(headers, name, -1, value.data, value.len);
 }
 
-rd_kafka_headers_t *
-kafka_headers(const Delivery *delivery)
+static rd_kafka_headers_t *
+headers_make(const Delivery *delivery)
 {
 	const WireMessage *message = delivery->message;
 	rd_kafka_headers_t *headers = rd_kafka_headers_new(8 + message->nheaders);
@@ -179,6 +200,28 @@ kafka_headers(const Delivery *delivery)
 			message->headers[i].name.len, message->headers[i].value.data,
 			message->headers[i].value.len);
 	return headers;
+}
+
+/* Copied, since after a close librdkafka may hold it a little longer. */
+rd_kafka_resp_err_t
+kafka_produce(rd_kafka_t *rk, const char *topic, const Delivery *delivery,
+			  void *opaque)
+{
+	const WireMessage *message = delivery->message;
+	rd_kafka_headers_t *headers = headers_make(delivery);
+	/* NULL would be a tombstone, which no message is. */
+	const void *payload =
+		message->payload.len > 0 ? (const void *) message->payload.data : "";
+	rd_kafka_resp_err_t code;
+
+	code = rd_kafka_producev(
+		rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+		RD_KAFKA_V_KEY(message->message_key.data, message->message_key.len),
+		RD_KAFKA_V_VALUE((void *) payload, message->payload.len),
+		RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
+	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+		rd_kafka_headers_destroy(headers);
+	return code;
 }
 
 static bool

@@ -2,8 +2,8 @@
  * relay/sink_kafka_conf.h
  *
  * The parts of the Kafka sink that know nothing of deliveries under way:
- * which properties a producer has, which class an error is, what headers a
- * message carries, how a producer is ended.  For sink_kafka.c alone.
+ * which properties a producer has, which class an error is, what is sent of a
+ * message, how a producer is ended.  For sink_kafka.c alone.
  *
  * SPDX-License-Identifier: PostgreSQL
  */
@@ -35,8 +35,21 @@ extern rd_kafka_conf_t *kafka_conf(const Config *config,
 								   const RouteSpec *spec, char *err,
 								   size_t err_size);
 
-/* kafka_headers: ours, then the message's own; the caller's to destroy. */
-extern rd_kafka_headers_t *kafka_headers(const Delivery *delivery);
+/*
+ * kafka_produce: with our headers and the message's own; opaque comes back
+ * in the delivery report.
+ */
+extern rd_kafka_resp_err_t kafka_produce(rd_kafka_t *rk, const char *topic,
+										 const Delivery *delivery,
+										 void *opaque);
+
+/*
+ * kafka_producer: its events stand in *queue, and event_fd is written when
+ * there are any.  NULL with the reason; conf stays the caller's.
+ */
+extern rd_kafka_t *kafka_producer(const rd_kafka_conf_t *conf, int event_fd,
+								  rd_kafka_queue_t **queue, char *err,
+								  size_t err_size);
 
 /*
  * kafka_bury: purges and destroys a producer and the queue.  That waits for

@@ -1,0 +1,45 @@
+/*
+ * relay/sink_kafka_flights.h
+ *
+ * The deliveries that the Kafka sink has taken and not yet told, in the
+ * order of submit.  Pure; what becomes of them is decided in sink_kafka.c.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#ifndef OUTBOX_SINK_KAFKA_FLIGHTS_H
+#define OUTBOX_SINK_KAFKA_FLIGHTS_H
+
+#include "sink.h"
+
+/* One delivery that has been taken. */
+typedef struct Flight
+{
+	Delivery *delivery;
+	int64_t start_us;
+	bool alone;
+	bool judged; /* class and so on are known */
+	OutcomeClass class;
+	int code; /* Kafka's */
+	char error[OUTCOME_ERROR_MAX];
+	struct Flight *prev; /* in the order of submit */
+	struct Flight *next; /* also in idle */
+} Flight;
+
+typedef struct Flights
+{
+	Flight *first; /* oldest */
+	Flight *last;
+	Flight *idle;
+} Flights;
+
+/* flights_add: at the end. alone: no other was in the list with it, ever. */
+extern Flight *flights_add(Flights *flights, Delivery *delivery,
+						   int64_t now_us);
+/* flights_remove: the flight may be read until the next flights_add. */
+extern void flights_remove(Flights *flights, Flight *flight);
+extern void flights_reset(Flights *flights);
+
+extern void flight_judge(Flight *flight, OutcomeClass class, int code,
+						 const char *text);
+
+#endif /* OUTBOX_SINK_KAFKA_FLIGHTS_H */
