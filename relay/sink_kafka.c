@@ -87,8 +87,6 @@ flight_done(SinkKafka *sink, Flight *flight)
 	sink->caller.done(sink->caller.arg, flight->delivery, &outcome);
 }
 
-/* ---- the producer ---- */
-
 static bool
 producer_make(SinkKafka *sink, char *err, size_t err_size)
 {
@@ -187,8 +185,6 @@ burial_over(void *arg, int fd, unsigned events)
 		sink_rebuild(sink);
 	sink_finish(sink);
 }
-
-/* ---- events ---- */
 
 static void
 sink_fail(SinkKafka *sink, const char *text)
@@ -350,8 +346,6 @@ later_came(void *arg)
 	sink_finish(sink);
 }
 
-/* ---- submit ---- */
-
 /* The route's topic, else the message's; NULL when neither can be used. */
 static const char *
 topic_of(SinkKafka *sink, const WireMessage *message, char *room)
@@ -440,8 +434,6 @@ sink_kafka_submit(Sink *base, Delivery *delivery)
 		timer_set(sink->timer, sink->spec.timeout_ms);
 	return true;
 }
-
-/* ---- open and close ---- */
 
 static Sink *
 sink_kafka_open(Loop *loop, const Config *config, const RouteSpec *spec,
