@@ -316,6 +316,7 @@ static bool
 is_ending(const Route *route)
 {
 	return route->mode == ROUTE_BACKLOG && route_able(route) &&
+		route->spec.state == SPEC_ACTIVE &&
 		route->circuit.state == CIRCUIT_CLOSED &&
 		route->nrows < ROUTE_ROWS_MAX / 2 &&
 		route_backlog_count(route) <= 2 * TAIL_SEGMENT;
