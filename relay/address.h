@@ -20,7 +20,7 @@
 #include "config.h"
 
 /* Longest text of address_print, with the final NUL. */
-#define ADDRESS_TEXT_MAX	64
+#define ADDRESS_TEXT_MAX 64
 
 /*
  * address_is_special: true for what is not a public unicast address
@@ -42,4 +42,4 @@ extern bool address_allowed(const struct sockaddr *address,
 extern void address_print(const struct sockaddr *address, char *text,
 						  size_t size);
 
-#endif							/* OUTBOX_ADDRESS_H */
+#endif /* OUTBOX_ADDRESS_H */

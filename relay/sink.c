@@ -7,8 +7,7 @@
  */
 #include "sink.h"
 
-static const SinkOps *const sinks[] =
-{
+static const SinkOps *const sinks[] = {
 	[SPEC_HTTP] = &sink_http,
 	[SPEC_KAFKA] = &sink_kafka,
 };
