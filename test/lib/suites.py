@@ -107,7 +107,10 @@ def compile_test(run, compiler, sanitize, source, archive):
     libraries = subprocess.check_output(
         ["pkg-config", "--libs", "libcurl", "rdkafka", "libevent", "inih",
          "jansson", "libsystemd"], text=True).split()
+    version = subprocess.check_output(
+        ["make", "-s", "-C", ROOT + "/relay", "print-VERSION"], text=True)
     command = [compiler, *CFLAGS, sanitize,
+               '-DOUTBOX_VERSION="%s"' % version.strip(),
                "-Irelay", "-Idecoder", "-Iextension", "-Itest/unit",
                "-I" + pg_config("includedir"), "-o", program, source, archive,
                *libraries, "-L" + pg_config("libdir"), "-lpq", "-lm",
@@ -171,7 +174,11 @@ def suite_fuzz(run):
 # -- scripts
 
 def suite_lint(run):
-    return [run.tap("lint", ["test/lint"])]
+    # Not in the copy: git knows which files are ours.
+    log = run.log("lint")
+    with open(log, "w", encoding="utf-8") as out:
+        status = subprocess.call([ROOT + "/test/lint"], stdout=out, stderr=out)
+    return [count_tap("lint", log, status)]
 
 
 def suite_shell(run):
@@ -186,6 +193,15 @@ def build_relay(run):
                   " CFLAGS='-O2 -g -DOUTBOX_KILL_POINTS'" % program,
                   run.log("build"))
     return os.path.join(run.scratch.tree, "relay", program) if built else None
+
+
+def append_regress_log(place, base, log):
+    """What PostgreSQL::Test keeps from prove: why a test died."""
+    for name in glob.glob("%s/**/regress_log_%s" % (place, base),
+                          recursive=True):
+        with open(log, "a", encoding="utf-8") as out:
+            out.writelines(line + "\n" for line in
+                           read(name).splitlines()[-40:])
 
 
 def prove(run, files, jobs):
@@ -203,6 +219,7 @@ def prove(run, files, jobs):
         if result.failed == 0:
             shutil.rmtree(place, ignore_errors=True)
         else:
+            append_regress_log(place, base, result.log)
             shutil.copytree(place, os.path.join(run.logs, base),
                             dirs_exist_ok=True, symlinks=True,
                             ignore=shutil.ignore_patterns("pgdata", "s.PGSQL*",
