@@ -18,7 +18,9 @@
 #ifndef WINDOW_ITEMS
 #define WINDOW_ITEMS		2048
 #endif
+#ifndef WINDOW_ITEMS_SHORT
 #define WINDOW_ITEMS_SHORT	16
+#endif
 
 static uint32_t
 window_size(const Route *route)
