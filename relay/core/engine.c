@@ -248,8 +248,8 @@ position_to_record(Engine *engine)
 	return position_resolved(&engine->position);
 }
 
-static bool
-is_pouring(const Engine *engine)
+bool
+engine_is_pouring(const Engine *engine)
 {
 	return engine->pours_done < engine->pours.count;
 }
@@ -261,7 +261,7 @@ settle_is_due(const Engine *engine)
 
 	if (engine->settling || engine->hold)
 		return false;
-	if (engine->heartbeat_due || is_pouring(engine))
+	if (engine->heartbeat_due || engine_is_pouring(engine))
 		return true;
 	if (facts->count == 0)
 		return false;
@@ -299,7 +299,7 @@ engine_settled(Engine *engine)
 	facts_reset(facts);
 	for (Route *route = engine->routes; route != NULL; route = route->next)
 	{
-		if (!is_pouring(engine))
+		if (!engine_is_pouring(engine))
 			route->pouring = false;
 		route_settled(route);
 	}

@@ -194,6 +194,8 @@ extern Route *engine_find_route(Engine *engine, int16_t id);
 extern Facts *engine_facts(Engine *engine);
 /* engine_placed: one route less on which the message has no place. */
 extern void engine_placed(Engine *engine, Message *message);
+/* engine_is_pouring: ids are still on their way to the tails. */
+extern bool engine_is_pouring(const Engine *engine);
 /* engine_dice: uniform in [0, 1). */
 extern double engine_dice(Engine *engine);
 extern bool engine_over_budget(const Engine *engine);

@@ -144,7 +144,8 @@ may_stream(const Route *route)
 		route_backlog_count(route) == 0 && route->lane_count == 0 &&
 		route->nloading == 0 && STAILQ_EMPTY(&route->segments) &&
 		!route->backlog_reading && route->nrows < ROUTE_ROWS_MAX / 2 &&
-		route->engine->phase == ENGINE_RUN && !route->engine->settling;
+		route->engine->phase == ENGINE_RUN && !route->engine->settling &&
+		!engine_is_pouring(route->engine);
 }
 
 /* ---------- taking ---------- */
