@@ -83,8 +83,8 @@ free_items(Route *route)
 void
 route_free(Route *route)
 {
-	window_reset(route);
 	free_items(route);
+	window_reset(route);
 	park_reset(route);
 	keys_reset(&route->keys);
 	tail_reset(&route->tail);
