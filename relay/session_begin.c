@@ -66,6 +66,7 @@ stream_started(void *arg)
 	kill_point("stream_started");
 	session_clock(session);
 	session->streaming = true;
+	session->table_mode = false;
 	/* not one frame before R is known */
 	session->stream_paused = true;
 	stream_pause(session->stream);
@@ -219,7 +220,8 @@ slot_read(void *arg, const PGresult *result)
 	session->engine_live = true;
 	session->state = SESSION_RECONCILING;
 	session_clock(session);
-	if (session->slot_missing)
+	session->table_mode = session->slot_missing;
+	if (session->table_mode)
 	{
 		engine_begin_table(&session->engine);
 		sd_notify(0, "READY=1\nSTATUS=delivering from the table");
@@ -482,7 +484,8 @@ session_reconcile(Session *session)
 	switch (session->engine.phase)
 	{
 		case ENGINE_TABLE:
-			table_step(session);
+			if (session->table_mode)
+				table_step(session);
 			break;
 		case ENGINE_WAIT:
 			if (!session->snapshot_done)

@@ -35,6 +35,7 @@ struct Session
 	bool		streaming;		/* START_REPLICATION has been answered */
 	bool		stream_paused;
 	bool		slot_missing;	/* to be made, meanwhile table mode */
+	bool		table_mode;		/* until the stream has begun */
 	Timer	   *step_timer;		/* the next try of the step it is at */
 	Timer	   *turn_timer;		/* engine_next_ms */
 	Timer	   *beat_timer;		/* each second */
