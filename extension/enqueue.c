@@ -21,9 +21,19 @@
 PG_FUNCTION_INFO_V1(outbox_enqueue);
 PG_FUNCTION_INFO_V1(outbox_enqueue_bytes);
 
+static void
+hide_statement(void *arg)
+{
+	errhidestmt(true);
+}
+
 void
 enqueue_begin(Enqueue *enqueue, const char *name)
 {
+	enqueue->callback.previous = error_context_stack;
+	enqueue->callback.callback = hide_statement;
+	enqueue->callback.arg = NULL;
+	error_context_stack = &enqueue->callback;
 	PreventCommandDuringRecovery(name);
 	PreventCommandIfReadOnly(name);
 	PreventCommandIfParallelMode(name);
@@ -36,6 +46,7 @@ void
 enqueue_end(Enqueue *enqueue)
 {
 	leaves_close(&enqueue->leaves);
+	error_context_stack = enqueue->callback.previous;
 }
 
 /* They are looked up once a call unless they change during it. */

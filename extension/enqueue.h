@@ -14,6 +14,7 @@
 typedef struct Enqueue
 {
 	Leaves leaves;
+	ErrorContextCallback callback;
 	OnDuplicate on_duplicate;
 	uint64 stamp;          /* of the cache that routes are from; 0: none */
 	Datum routes;          /* smallint[] of the messages of this call */
@@ -22,7 +23,8 @@ typedef struct Enqueue
 
 /*
  * enqueue_begin checks that this session may write; name is the function's,
- * for the error.  enqueue_end closes what enqueue_begin opened.
+ * for the error.  Until enqueue_end no error, the server's own included, puts
+ * the statement with its payload into the log.  enqueue_end closes what enqueue_begin opened.
  */
 extern void enqueue_begin(Enqueue *enqueue, const char *name);
 extern void enqueue_end(Enqueue *enqueue);

@@ -103,7 +103,8 @@ payloads_check(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("payloads must not be null"),
 				 errhint("An empty array is allowed. array_agg() over no rows "
-						 "gives NULL: write coalesce(array_agg(...), '{}').")));
+						 "gives NULL: write coalesce(array_agg(...), '{}')."),
+				 errhidestmt(true)));
 }
 
 /* The ids, in the order of the payloads. */
