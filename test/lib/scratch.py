@@ -139,18 +139,17 @@ class Cluster:
 listen_addresses = ''
 unix_socket_directories = '%s'
 wal_level = logical
-fsync = off
 max_prepared_transactions = 20
 max_replication_slots = 20
 """
 
-    def __init__(self, scratch, log):
+    def __init__(self, scratch, log, fsync="off"):
         self.scratch, self.log = scratch, log
         self.dir = scratch.make("server")
         self.data = os.path.join(self.dir, "data")
         self.command("initdb", "-D", self.data, "-A", "trust", "-N",
                      "-U", "postgres", "--no-locale", "-E", "UTF8")
-        settings = self.SETTINGS % self.dir
+        settings = self.SETTINGS % self.dir + "fsync = %s\n" % fsync
         if scratch.run(["postgres", "-D", self.data, "-C",
                         "output_plugin_libraries"], os.devnull) == 0:
             settings += ("output_plugin_libraries ="

@@ -38,9 +38,9 @@ class Run:
     def log(self, name):
         return os.path.join(self.logs, os.path.basename(name) + ".log")
 
-    def files(self, pattern):
+    def files(self, pattern, every=False):
         found = sorted(glob.glob(os.path.join(self.scratch.tree, pattern)))
-        wanted = os.environ.get("FILTER", "")
+        wanted = "" if every else os.environ.get("FILTER", "")
         return [name for name in found if wanted in os.path.basename(name)]
 
     def each(self, call, names, jobs=JOBS):
@@ -85,19 +85,27 @@ def shell(run, command, log):
 # -- C programs
 
 def build_archive(run, compiler, sanitize):
-    """The relay's objects, with what is shared, as an archive to link."""
+    """
+    The relay's objects, the decoder's pure ones and the helpers of the unit
+    tests (every C file there that is not a test), as an archive to link.
+    """
     archive = "relay/build-%s/all.a" % run.suite
     log = run.log("build")
     make = ("make -s -k -C relay -j2 objects BUILD=build-%s CC=%s"
             " CFLAGS='-O1 -g -fno-omit-frame-pointer"
             " -fno-sanitize-recover=all' SANITIZE='%s'"
             % (run.suite, compiler, sanitize))
-    options = "relay/build-%s/options.o" % run.suite
-    done = shell(
-        run, make + " && %s %s %s -Idecoder -c -o %s decoder/options.c"
-        " && find relay/build-%s -name '*.o' | xargs ar rcs %s"
-        % (compiler, " ".join(CFLAGS), sanitize, options, run.suite, archive),
-        log)
+    folder = "relay/build-" + run.suite
+    more = ["decoder/options.c"] + [
+        name for name in run.files("test/unit/*.c", every=True)
+        if not os.path.basename(name).startswith("test_")]
+    compile_more = " && ".join(
+        "%s %s %s -Irelay -Idecoder -Iextension -Itest/unit -c -o %s/%s.o %s"
+        % (compiler, " ".join(CFLAGS), sanitize, folder,
+           os.path.basename(name), name) for name in more)
+    done = shell(run, "%s && %s && find %s -name '*.o' ! -name main.o"
+                 " | xargs ar rcs %s" % (make, compile_more, folder, archive),
+                 log)
     return (archive if done else None), log
 
 
