@@ -41,6 +41,7 @@ struct Item
 	Key		   *key;			/* NULL: ordered against nothing */
 	Row		   *row;			/* it is the retry of this row; not in the lane */
 	ItemState	state;
+	bool		called;			/* it stands before the next of its key */
 	bool		in_tail;		/* under way, and in the tail as well */
 	bool		from_backlog;	/* has a place (seq, index) in a segment */
 	uint32_t	tail_index;
@@ -80,7 +81,9 @@ struct Key
 	uint32_t	inflight;
 	uint32_t	dead_pending;	/* DEAD, the settle that says so not committed */
 	uint32_t	pins;			/* not to be freed now */
+	bool		regroup;		/* one came back: wait until all have landed */
 	struct ItemList items;
+	Item	   *next_item;		/* the first not called up; NULL: none */
 	struct RowList rows;
 	Key		   *next;			/* in the bucket */
 };

@@ -84,31 +84,52 @@ park_followers(Route *route, Key *key)
 		if (item->state == ITEM_INFLIGHT)
 			continue;
 		if (route->nrows >= ROUTE_ROWS_MAX)
-			lane_set_state(route, item, ITEM_QUEUED);
+			lane_recall(route, item);
 		else
 			park_item(route, item, PARKED_NEW, -1, NULL);
 	}
 }
 
-/*
- * The first, and with a sink that keeps order all behind those that have gone.
- * Looked for from the end, where the new ones are.
- */
+/* The first of its key, or with a sink that keeps order any but an unread. */
+static bool
+may_be_called(const Route *route, const Item *item)
+{
+	const Item *before = TAILQ_PREV(item, ItemList, in_key);
+
+	return before == NULL ||
+		(route->keeps_order && before->state != ITEM_READING);
+}
+
 static void
 advance_key(Route *route, Key *key)
 {
-	Item	   *item = TAILQ_LAST(&key->items, ItemList);
+	Item	   *item;
 
-	while (item != NULL && item->state == ITEM_QUEUED)
-		item = TAILQ_PREV(item, ItemList, in_key);
-	if (item != NULL && (!route->keeps_order || item->state == ITEM_READING))
+	if (key->inflight > 0 && (key->regroup || !route->keeps_order))
 		return;
-	item = item == NULL ? TAILQ_FIRST(&key->items) : TAILQ_NEXT(item, in_key);
-	for (; item != NULL; item = TAILQ_NEXT(item, in_key))
+	key->regroup = false;
+	while ((item = key->next_item) != NULL && may_be_called(route, item))
 	{
+		key->next_item = TAILQ_NEXT(item, in_key);
+		item->called = true;
 		advance(route, item);
-		if (!route->keeps_order || item->state == ITEM_READING)
-			break;
+	}
+}
+
+void
+lane_recall(Route *route, Item *item)
+{
+	Key		   *key = item->key;
+
+	if (!item->called)
+		return;
+	key->next_item = item;
+	key->regroup = true;
+	for (; item != NULL && item->called; item = TAILQ_NEXT(item, in_key))
+	{
+		item->called = false;
+		if (item->state != ITEM_INFLIGHT)
+			lane_set_state(route, item, ITEM_QUEUED);
 	}
 }
 
@@ -120,8 +141,7 @@ lane_wake(Route *route, Key *key)
 		park_followers(route, key);
 		park_wake(route, TAILQ_FIRST(&key->rows));
 	}
-	else if (key->dead_pending == 0 &&
-			 (key->inflight == 0 || route->keeps_order))
+	else if (key->dead_pending == 0)
 		advance_key(route, key);
 	keys_release(&route->keys, key);
 }
@@ -140,6 +160,8 @@ lane_append(Route *route, Item *item)
 	}
 	item->key = keys_get(&route->keys, message->key_hash);
 	TAILQ_INSERT_TAIL(&item->key->items, item, in_key);
+	if (item->key->next_item == NULL)
+		item->key->next_item = item;
 	lane_wake(route, item->key);
 }
 
@@ -164,6 +186,7 @@ lane_next(Route *route)
 		lane_set_state(route, item, ITEM_QUEUED);
 		if (may_go(route, item))
 			return item;
+		lane_recall(route, item);
 	}
 	return NULL;
 }
@@ -191,7 +214,11 @@ lane_remove(Route *route, Item *item)
 		TAILQ_REMOVE(&route->lane, item, in_lane);
 		route->lane_count--;
 		if (item->key != NULL)
+		{
+			if (item->key->next_item == item)
+				item->key->next_item = TAILQ_NEXT(item, in_key);
 			TAILQ_REMOVE(&item->key->items, item, in_key);
+		}
 	}
 	message_unref(item->message);
 	mem_free(item);

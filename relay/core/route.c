@@ -302,6 +302,8 @@ return_item(Route *route, Item *item)
 	}
 	else if (item->key == NULL)
 		lane_set_state(route, item, ITEM_READY);
+	else
+		lane_recall(route, item);
 }
 
 static void

@@ -195,6 +195,8 @@ extern void lane_wake(Route *route, Key *key);
 /* lane_next: the next item to send, taken from the ready list; or NULL. */
 extern Item *lane_next(Route *route);
 extern void lane_put_back(Route *route, Item *item);
+/* lane_recall: it and all of its key behind it have to be called up again. */
+extern void lane_recall(Route *route, Item *item);
 extern void lane_set_state(Route *route, Item *item, ItemState state);
 /* lane_remove: out of key, lane and lists, and freed. */
 extern void lane_remove(Route *route, Item *item);

@@ -223,10 +223,8 @@ window_body(FetchBatch *batch, const WireMessage *wire)
 static void
 wake_read_item(Route *route, Item *item)
 {
-	lane_set_state(route, item, ITEM_QUEUED);
-	if (item->row != NULL || item->key == NULL)
-		lane_set_state(route, item, ITEM_READY);
-	else
+	lane_set_state(route, item, ITEM_READY);
+	if (item->row == NULL && item->key != NULL)
 		lane_wake(route, item->key);
 }
 
