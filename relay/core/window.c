@@ -173,13 +173,41 @@ add_to_batch(FetchBatch *batch, struct ItemList *list, uint32_t most)
 }
 
 static void
+wake_read_item(Route *route, Item *item)
+{
+	lane_set_state(route, item, ITEM_READY);
+	if (item->row == NULL && item->key != NULL)
+		lane_wake(route, item->key);
+}
+
+/* Another route that has the message too may have read the body. */
+static void
+wake_shared(Route *route)
+{
+	Item	   *item = TAILQ_FIRST(&route->reading);
+
+	while (item != NULL)
+	{
+		if (item->message->bytes == NULL)
+		{
+			item = TAILQ_NEXT(item, in_state);
+			continue;
+		}
+		wake_read_item(route, item);
+		item = TAILQ_FIRST(&route->reading);
+	}
+}
+
+static void
 fetch(Route *route)
 {
 	Engine	   *engine = route->engine;
 	uint32_t	most = batch_size(route);
 
-	if (route->batch != NULL || engine->now_ms < route->reread_ms ||
-		(TAILQ_EMPTY(&route->reading) && TAILQ_EMPTY(&route->loading)))
+	if (route->batch != NULL || engine->now_ms < route->reread_ms)
+		return;
+	wake_shared(route);
+	if (TAILQ_EMPTY(&route->reading) && TAILQ_EMPTY(&route->loading))
 		return;
 	route->batch = mem_alloc(sizeof(FetchBatch));
 	route->batch->route = route;
@@ -218,14 +246,6 @@ window_body(FetchBatch *batch, const WireMessage *wire)
 	route->average_bytes = route->average_bytes == 0
 		? item->message->len
 		: (route->average_bytes * 7 + item->message->len) / 8 + 1;
-}
-
-static void
-wake_read_item(Route *route, Item *item)
-{
-	lane_set_state(route, item, ITEM_READY);
-	if (item->row == NULL && item->key != NULL)
-		lane_wake(route, item->key);
 }
 
 /* Those at the head of the loading list that have a body join the lane. */
