@@ -31,7 +31,8 @@ class Run:
 
     def __init__(self, scratch, suite):
         self.scratch, self.suite = scratch, suite
-        self.logs = os.path.join(ROOT, "build", "test", suite)
+        self.logs = os.path.join(os.environ.get("OUTBOX_TEST_LOGS")
+                                 or os.path.join(ROOT, "build", "test"), suite)
         shutil.rmtree(self.logs, ignore_errors=True)
         os.makedirs(self.logs)
 

@@ -1,0 +1,163 @@
+# test/lib/OutboxTest/Recovery.pm
+#
+# What the crash tests share: a small load, a death that is certain, and the
+# reconciliation by the oracle when all is quiet again.
+#
+# SPDX-License-Identifier: PostgreSQL
+package OutboxTest::Recovery;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use OutboxTest;
+use Test::More;
+
+our @EXPORT = qw(
+  load_for load_once wait_until_gone settled_ids delivered_count
+  wait_until_quiet is_reconciled
+);
+
+# load_for(node, arguments of the driver): a driver of a few sessions.
+sub load_for
+{
+	my ($node, @arguments) = @_;
+	return start_driver($node, '--sessions' => 3, '--keys' => 6,
+		'--rate' => 60, '--rollback' => 0.2, '--savepoint' => 0.2, @arguments);
+}
+
+# load_once(node, arguments): the same, to its end.
+sub load_once
+{
+	my $driver = load_for(@_);
+	my $end = $driver->wait_end;
+
+	die "the driver did not end well\n" unless defined $end && $end eq '0';
+	return $driver;
+}
+
+# wait_until_gone(node): no session of a dead relay can commit any more.
+sub wait_until_gone
+{
+	my ($node, $name) = @_;
+	return wait_for(
+		"the sessions of $name have ended",
+		sub {
+			return $node->safe_psql('postgres',
+				'SELECT count(*) FROM pg_stat_activity'
+				  . " WHERE application_name LIKE 'outbox-relay%'") eq '0';
+		});
+}
+
+# settled_ids(node): those that must not be sent again.
+sub settled_ids
+{
+	my ($node) = @_;
+	return split /\n/,
+	  $node->safe_psql('postgres',
+		"SELECT id FROM outbox.messages WHERE status = 'SENT'");
+}
+
+# delivered_count(receiver, path): { id => how often it was answered 2xx }.
+sub delivered_count
+{
+	my ($receiver, $path) = @_;
+	my %count;
+
+	$count{ $_->{headers}{'outbox-message-id'} }++
+	  foreach $receiver->delivered($path);
+	return \%count;
+}
+
+# wait_until_quiet(node, seconds): every message of every route is SENT, DEAD
+# or CANCELLED, nothing waits.
+sub wait_until_quiet
+{
+	my ($node, $seconds) = @_;
+	my $left = '';
+
+	eval {
+		wait_for(
+			'all is delivered',
+			sub {
+				$left = $node->safe_psql(
+					'postgres', q{
+					SELECT string_agg(what || ' ' || n, ', ') FROM (
+						SELECT 'backlog' AS what, count(*) AS n FROM outbox.backlog
+						UNION ALL SELECT 'parked', count(*) FROM outbox.parked
+						WHERE status NOT IN ('DEAD', 'CANCELLED')
+						UNION ALL SELECT 'open messages', count(*)
+						FROM outbox.messages
+						WHERE status NOT IN ('SENT', 'DEAD', 'CANCELLED')) AS x
+					WHERE n > 0});
+				return $left eq '';
+			},
+			$seconds);
+		1;
+	} or die "timed out while there are $left\n";
+	return;
+}
+
+# The slot follows: a message more, and it is past all that was before it.
+sub slot_follows
+{
+	my ($node) = @_;
+	my $before = $node->safe_psql('postgres',
+		'SELECT pg_current_wal_insert_lsn()');
+
+	enqueue($node, 'recovery.last', { last => 1 });
+	return eval {
+		wait_for(
+			'the slot has passed the load',
+			sub {
+				return $node->safe_psql('postgres',
+					    "SELECT confirmed_flush_lsn >= '$before'"
+					  . ' FROM pg_replication_slots'
+					  . " WHERE slot_name = 'outbox'") eq 't';
+			});
+	};
+}
+
+sub status_file
+{
+	my ($node, $route) = @_;
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/status';
+
+	open(my $out, '>', $file) or die "could not write $file: $!";
+	print $out $node->safe_psql('postgres',
+		    "SELECT id || ' ' || status FROM outbox.messages"
+		  . " WHERE type <> 'recovery.last' AND route = "
+		  . quote_sql($route))
+	  . "\n";
+	close $out or die "could not write $file: $!";
+	return $file;
+}
+
+# is_reconciled(sentence, node, receiver, [drivers], route => path, ...,
+# arguments of the oracle in oracle => []): three checks for each route, when
+# all is quiet: the oracle's, nothing left over, the slot moved up.
+sub is_reconciled
+{
+	my ($sentence, $node, $receiver, $drivers, %params) = @_;
+	my $oracle = delete $params{oracle} // [];
+	my $seconds = delete $params{seconds};
+	my $quiet = eval { wait_until_quiet($node, $seconds); 1 };
+
+	ok($quiet, "$sentence: all is delivered, nothing is left over")
+	  or diag($@);
+	foreach my $route (sort keys %params)
+	{
+		my @arguments = ('--path', $params{$route},
+			'--status', status_file($node, $route), @$oracle);
+
+		ok( run_oracle(
+				[ map { $_->{log} } @$drivers ],
+				[ $receiver->{log} ], @arguments),
+			"$sentence: the oracle agrees on $route");
+	}
+	ok(slot_follows($node), "$sentence: the slot moved up")
+	  or diag('slot at ' . slot_lsn($node));
+	return;
+}
+
+1;
