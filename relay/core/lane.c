@@ -81,8 +81,6 @@ park_followers(Route *route, Key *key)
 	for (item = TAILQ_FIRST(&key->items); item != NULL; item = next)
 	{
 		next = TAILQ_NEXT(item, in_key);
-		if (item->state == ITEM_INFLIGHT)
-			continue;
 		if (route->nrows >= ROUTE_ROWS_MAX)
 			lane_recall(route, item);
 		else
@@ -136,12 +134,13 @@ lane_recall(Route *route, Item *item)
 void
 lane_wake(Route *route, Key *key)
 {
-	if (!TAILQ_EMPTY(&key->rows))
+	if (!TAILQ_EMPTY(&key->rows) && key->inflight == 0)
 	{
+		/* not before: what is under way may yet go to the backlog */
 		park_followers(route, key);
 		park_wake(route, TAILQ_FIRST(&key->rows));
 	}
-	else if (key->dead_pending == 0)
+	else if (!is_blocked(key))
 		advance_key(route, key);
 	keys_release(&route->keys, key);
 }
