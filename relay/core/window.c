@@ -208,7 +208,10 @@ fetch(Route *route)
 		return;
 	wake_shared(route);
 	if (TAILQ_EMPTY(&route->reading) && TAILQ_EMPTY(&route->loading))
+	{
+		route->reread_ms = route->missing_since_ms = 0;
 		return;
+	}
 	route->batch = mem_alloc(sizeof(FetchBatch));
 	route->batch->route = route;
 	add_to_batch(route->batch, &route->reading, most);
