@@ -16,7 +16,9 @@
 
 /*
  * allowed: whether output_plugin_libraries, on servers that know it, has our
- * plugin.  slot_ok: the slot, if there is one, is ours.
+ * plugin; asked of pg_settings, which leaves out what this role may not see
+ * where current_setting() would raise.  slot_ok: the slot, if there is one,
+ * is ours.
  */
 static const char check_sql[] =
 	"SELECT current_setting('server_version_num')::int,"
@@ -28,10 +30,9 @@ static const char check_sql[] =
 	"  WHERE e.extname = 'outbox'),"
 	" (SELECT r.rolreplication OR r.rolsuper FROM pg_roles r"
 	"  WHERE r.rolname = current_user),"
-	" coalesce('outbox_decoder' = ANY (SELECT trim(both ' \"' from v)"
-	"  FROM regexp_split_to_table("
-	"   current_setting('output_plugin_libraries', true), ',') AS v), true)"
-	"  OR current_setting('output_plugin_libraries', true) IS NULL,"
+	" coalesce((SELECT 'outbox_decoder' = ANY (SELECT trim(both ' \"' from v)"
+	"   FROM regexp_split_to_table(g.setting, ',') AS v)"
+	"  FROM pg_settings g WHERE g.name = 'output_plugin_libraries'), true),"
 	" (SELECT s.plugin = 'outbox_decoder' AND s.database = current_database()"
 	"  FROM pg_replication_slots s WHERE s.slot_name = $1),"
 	" current_database(), current_user";
