@@ -65,13 +65,15 @@ session_end(Session *session, SessionEnd end, const char *format,...)
 	timer_set(session->turn_timer, 0);
 }
 
+#define LACKS_RIGHT			"42501"
+
 /* SQLSTATEs with which only a person can help. */
 static bool
 is_fatal(const char *sqlstate)
 {
 	static const char *const fatal[] = {
 		"3D000",				/* no such database */
-		"42501",				/* a right is missing */
+		LACKS_RIGHT,
 		"42883",				/* a function of the extension is missing */
 	};
 
@@ -90,10 +92,15 @@ session_failed(Session *session, const PGresult *result)
 
 	if (PQresultStatus(result) != PGRES_FATAL_ERROR)
 		return session->ended;
-	session_end(session, sqlstate != NULL && is_fatal(sqlstate)
-				? SESSION_FATAL : SESSION_LOST, "%s (SQLSTATE %s)",
-				message != NULL ? message : "the query failed",
-				sqlstate != NULL ? sqlstate : "unknown");
+	if (sqlstate != NULL && strcmp(sqlstate, LACKS_RIGHT) == 0)
+		session_end(session, SESSION_FATAL, "%s; run SELECT outbox_grant('ROLE'"
+					", 'relay') with the role of [database] conninfo",
+					message != NULL ? message : "a right is missing");
+	else
+		session_end(session, sqlstate != NULL && is_fatal(sqlstate)
+					? SESSION_FATAL : SESSION_LOST, "%s (SQLSTATE %s)",
+					message != NULL ? message : "the query failed",
+					sqlstate != NULL ? sqlstate : "unknown");
 	return true;
 }
 
