@@ -16,7 +16,9 @@
 #include "metrics.h"
 #include "session.h"
 
-#define BACKOFF_MIN_MS		100
+/* The first new try comes soon, those after it at most once a second. */
+#define BACKOFF_FIRST_MS	100
+#define BACKOFF_MIN_MS		1000
 #define BACKOFF_MAX_MS		5000
 
 /* A session that ran this long was a good one: the next begins at once. */
@@ -66,11 +68,13 @@ session_ended(void *arg, SessionEnd end, const char *reason)
 		return;
 	}
 	if (now - relay->begun_ms >= GOOD_SESSION_MS)
-		relay->backoff_ms = BACKOFF_MIN_MS;
+		relay->backoff_ms = BACKOFF_FIRST_MS;
 	log_warning("session_lost", "%s; trying again in %d ms", relay->why,
 				(int) relay->backoff_ms);
 	timer_set(relay->next_timer, relay->backoff_ms);
 	relay->backoff_ms *= 2;
+	if (relay->backoff_ms < BACKOFF_MIN_MS)
+		relay->backoff_ms = BACKOFF_MIN_MS;
 	if (relay->backoff_ms > BACKOFF_MAX_MS)
 		relay->backoff_ms = BACKOFF_MAX_MS;
 }
@@ -217,7 +221,7 @@ relay_free(Relay *relay)
 int
 relay_run(Config *config)
 {
-	Relay		relay = {.config = config, .backoff_ms = BACKOFF_MIN_MS};
+	Relay		relay = {.config = config, .backoff_ms = BACKOFF_FIRST_MS};
 	int			status = RELAY_EXIT_CONFIG;
 
 	log_configure(config->log_level, config->log_format);
