@@ -14,7 +14,7 @@ use OutboxTest;
 use Test::More;
 
 our @EXPORT = qw(
-  load_for load_once wait_until_gone settled_ids delivered_count
+  load_for load_once load_route wait_until_gone settled_ids delivered_count
   wait_until_quiet is_reconciled
 );
 
@@ -36,12 +36,22 @@ sub load_once
 	return $driver;
 }
 
+# load_route(node, receiver, name, options): to /name, for the load alone.
+sub load_route
+{
+	my ($node, $receiver, $name, %options) = @_;
+	return route_create(
+		$node, $name, 'http', $receiver->url("/$name"),
+		types => ['driver.message'],
+		options => { concurrency => 4, %options });
+}
+
 # wait_until_gone(node): no session of a dead relay can commit any more.
 sub wait_until_gone
 {
-	my ($node, $name) = @_;
+	my ($node) = @_;
 	return wait_for(
-		"the sessions of $name have ended",
+		'the sessions of the dead relay have ended',
 		sub {
 			return $node->safe_psql('postgres',
 				'SELECT count(*) FROM pg_stat_activity'
@@ -101,10 +111,14 @@ sub wait_until_quiet
 # The slot follows: a message more, and it is past all that was before it.
 sub slot_follows
 {
-	my ($node) = @_;
+	my ($node, $receiver) = @_;
 	my $before = $node->safe_psql('postgres',
 		'SELECT pg_current_wal_insert_lsn()');
 
+	route_create($node, 'last', 'http', $receiver->url('/last'),
+		types => ['recovery.last'])
+	  if $node->safe_psql('postgres',
+		"SELECT count(*) FROM outbox.route WHERE name = 'last'") eq '0';
 	enqueue($node, 'recovery.last', { last => 1 });
 	return eval {
 		wait_for(
@@ -133,29 +147,28 @@ sub status_file
 	return $file;
 }
 
-# is_reconciled(sentence, node, receiver, [drivers], route => path, ...,
-# arguments of the oracle in oracle => []): three checks for each route, when
-# all is quiet: the oracle's, nothing left over, the slot moved up.
+# is_reconciled(sentence, node, receiver, [drivers], [load routes], oracle =>
+# [its arguments], seconds =>): when all is quiet nothing is left over, the
+# oracle agrees on each route, and the slot has moved up.
 sub is_reconciled
 {
-	my ($sentence, $node, $receiver, $drivers, %params) = @_;
-	my $oracle = delete $params{oracle} // [];
-	my $seconds = delete $params{seconds};
-	my $quiet = eval { wait_until_quiet($node, $seconds); 1 };
+	my ($sentence, $node, $receiver, $drivers, $routes, %params) = @_;
+	my $quiet = eval { wait_until_quiet($node, $params{seconds}); 1 };
 
 	ok($quiet, "$sentence: all is delivered, nothing is left over")
 	  or diag($@);
-	foreach my $route (sort keys %params)
+	foreach my $route (@$routes)
 	{
-		my @arguments = ('--path', $params{$route},
-			'--status', status_file($node, $route), @$oracle);
+		my @arguments = ('--path', "/$route",
+			'--status', status_file($node, $route),
+			@{ $params{oracle} // [] });
 
 		ok( run_oracle(
 				[ map { $_->{log} } @$drivers ],
 				[ $receiver->{log} ], @arguments),
 			"$sentence: the oracle agrees on $route");
 	}
-	ok(slot_follows($node), "$sentence: the slot moved up")
+	ok(slot_follows($node, $receiver), "$sentence: the slot moved up")
 	  or diag('slot at ' . slot_lsn($node));
 	return;
 }
