@@ -182,6 +182,7 @@ typedef struct Sim
 	FACTS_ARRAY(int64_t) by_key[SIM_KEYS + 1];
 	uint32_t	frontier[SIM_KEYS + 1][SIM_ROUTES];
 	SimRoute	routes[SIM_ROUTES];
+	int			deleted;		/* index of one deleted by hand; -1: none */
 
 	SimDb		db;
 	SimDb		before;			/* the last settle; if keep_before */

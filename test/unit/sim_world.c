@@ -229,7 +229,7 @@ write_message(uint32_t index, uint32_t subxid)
 	};
 	for (int r = 0; r < SIM_ROUTES; r++)
 		if (sim.routes[r].spec.state != SPEC_DROPPED &&
-			(sim.routes[r].exists || sim_chance(3)) && sim_chance(70))
+			(sim.routes[r].exists || r == sim.deleted) && sim_chance(70))
 			message->routes |= (uint8_t) (1 << r);
 	if (sim_chance(5))
 		message->poison = (uint8_t) sim_random(1 << SIM_ROUTES);

@@ -126,6 +126,7 @@ make_world(uint64_t seed, bool verbose)
 	sim.transient = percents[sim_random(4)];
 	sim.invisible = percents[sim_random(4)];
 	sim.streamed = sim_chance(50) ? 30 : 0;
+	sim.deleted = sim_chance(10) ? SIM_ROUTES - 1 : -1;
 	sim.keep_before = !sim.large && sim_chance(30);
 	for (int r = 0; r < 1 + (int) sim_random(3); r++)
 		make_route(r);
@@ -233,7 +234,7 @@ operate(void)
 	int			r = (int) sim_random(SIM_ROUTES);
 	SimRoute   *route = &sim.routes[r];
 
-	if (!route->exists && sim_chance(30))
+	if (!route->exists && r != sim.deleted && sim_chance(30))
 		make_route(r);
 	else if (!route->exists || route->spec.state == SPEC_DROPPED)
 		return;
@@ -489,9 +490,10 @@ check_end(void)
 	check_engine(engine);
 	engine_heartbeat(engine);
 	run_calm();
-	if (sim.commits.count > 0 && sim.db.position <
-		sim.transactions.items[sim.commits.items[sim.commits.count - 1]].end)
-		sim_fail("P stays behind");
+	for (int64_t id = 1; id <= sim.messages.count; id++)
+		if (sim_is_committed(id) &&
+			sim.db.position < sim_transaction_of(id)->end)
+			sim_fail("P stays behind message %lld", (long long) id);
 }
 
 static bool
