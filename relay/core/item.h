@@ -42,7 +42,8 @@ struct Item
 	Row		   *row;			/* it is the retry of this row; not in the lane */
 	ItemState	state;
 	bool		called;			/* it stands before the next of its key */
-	bool		in_tail;		/* under way, and in the tail as well */
+	bool		stays;			/* in the lane when the route goes to BACKLOG */
+	bool		in_tail;		/* in the lane, and in the tail as well */
 	bool		from_backlog;	/* has a place (seq, index) in a segment */
 	uint32_t	tail_index;
 	uint32_t	index;
@@ -82,6 +83,7 @@ struct Key
 	uint32_t	dead_pending;	/* DEAD, the settle that says so not committed */
 	uint32_t	pins;			/* not to be freed now */
 	bool		regroup;		/* one came back: wait until all have landed */
+	bool		stays;			/* a later item stays in the lane */
 	struct ItemList items;
 	Item	   *next_item;		/* the first not called up; NULL: none */
 	struct RowList rows;

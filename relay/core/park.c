@@ -139,7 +139,7 @@ leave_place(Route *route, Item *item)
 	if (item->row != NULL)
 		return;
 	if (item->in_tail)
-		tail_end_item(&route->tail, item, true);
+		tail_end_item(&route->tail, item);
 	else if (item->from_backlog)
 		*ARRAY_PUSH(&engine_facts(engine)->progress) = (FactProgress) {
 			route->spec.id, item->index, item->seq

@@ -106,6 +106,24 @@ route_backlog_count(const Route *route)
 
 /* ---------- modes ---------- */
 
+/* What is under way stays in the lane, and what is before it of its key. */
+static void
+choose_stayers(Route *route)
+{
+	Item	   *item;
+
+	TAILQ_FOREACH_REVERSE(item, &route->lane, ItemList, in_lane)
+	{
+		item->stays = item->state == ITEM_INFLIGHT ||
+			(item->key != NULL && item->key->stays);
+		if (item->key != NULL)
+			item->key->stays = item->stays;
+	}
+	TAILQ_FOREACH(item, &route->lane, in_lane)
+		if (item->key != NULL)
+			item->key->stays = false;
+}
+
 void
 route_to_backlog(Route *route)
 {
@@ -115,13 +133,14 @@ route_to_backlog(Route *route)
 	if (route->mode == ROUTE_BACKLOG)
 		return;
 	route->mode = ROUTE_BACKLOG;
+	choose_stayers(route);
 	for (item = TAILQ_FIRST(&route->lane); item != NULL; item = next)
 	{
 		Key		   *key = item->key;
 		const Message *message = item->message;
 
 		next = TAILQ_NEXT(item, in_lane);
-		if (item->state == ITEM_INFLIGHT)
+		if (item->stays)
 		{
 			tail_add_item(&route->tail, item);
 			engine_placed(route->engine, item->message);
@@ -276,7 +295,7 @@ delivered(Route *route, Item *item)
 		return;
 	}
 	if (item->in_tail)
-		tail_end_item(&route->tail, item, true);
+		tail_end_item(&route->tail, item);
 	else if (item->from_backlog)
 	{
 		*ARRAY_PUSH(&facts->progress) = (FactProgress) {
@@ -295,11 +314,6 @@ return_item(Route *route, Item *item)
 {
 	if (item->row != NULL)
 		park_retry(route, item);
-	else if (item->in_tail)
-	{
-		tail_end_item(&route->tail, item, false);
-		lane_remove(route, item);
-	}
 	else if (item->key == NULL)
 		lane_set_state(route, item, ITEM_READY);
 	else

@@ -47,14 +47,13 @@ tail_add_item(Tail *tail, Item *item)
 }
 
 void
-tail_end_item(Tail *tail, Item *item, bool removed)
+tail_end_item(Tail *tail, Item *item)
 {
 	TailRun    *run = &tail->items[item->tail_index];
 
 	assert(item->in_tail && run->item == item);
 	run->item = NULL;
-	if (removed)
-		run->last = run->first - 1;
+	run->last = run->first - 1;
 	item->in_tail = false;
 }
 

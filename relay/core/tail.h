@@ -26,7 +26,7 @@ typedef struct TailRun
 	int64_t		first;
 	int64_t		last;			/* < first: removed */
 	int16_t		generation;
-	Item	   *item;			/* still under way, then first == last */
+	Item	   *item;			/* still in the lane, then first == last */
 } TailRun;
 
 typedef struct Tail
@@ -42,13 +42,13 @@ extern void tail_reset(Tail *tail);
 /* tail_add: behind all others. */
 extern void tail_add(Tail *tail, int16_t generation, int64_t first,
 					 int64_t last);
-/* tail_add_item: one id that is under way; sets item's index here. */
+/* tail_add_item: one id that is in the lane too; sets item's index here. */
 extern void tail_add_item(Tail *tail, Item *item);
-/* tail_end_item: it is no longer under way; removed: nor to be written. */
-extern void tail_end_item(Tail *tail, Item *item, bool removed);
+/* tail_end_item: it is delivered or parked, so not to be written. */
+extern void tail_end_item(Tail *tail, Item *item);
 /*
  * tail_flush: everything into facts as segments numbered from *seq_next, which
- * is raised; items under way learn their segment and index.  Returns how many
+ * is raised; items in the lane learn their segment and index.  Returns how many
  * ids were written.
  */
 extern int64_t tail_flush(Tail *tail, Facts *facts, int16_t route_id,
