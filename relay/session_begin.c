@@ -426,9 +426,9 @@ ask(Session *session, const char *sql, DbCall call)
 }
 
 /*
- * In phase WAIT with the first reading done: note xmax, then ask for xmin
- * until that has passed it.  After a hold that was given up, the same once
- * more when what was read then is settled.
+ * In phase WAIT with the first reading done: note the next xid, then ask for
+ * xmin until that has reached it.  After a hold that was given up, the same
+ * once more when what was read then is settled.
  */
 static void
 wait_step(Session *session)
@@ -436,8 +436,8 @@ wait_step(Session *session)
 	if (session->wait_out || timer_is_set(session->step_timer))
 		return;
 	if (!session->waiting)
-		ask(session, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text",
-			xmax_read);
+		/* not a snapshot's xmax: open transactions may have later ids */
+		ask(session, "SELECT outbox_next_xid()::text", xmax_read);
 	else if (session->engine.hold || engine_may_begin_stream(&session->engine))
 		ask(session, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text",
 			xmin_read);
