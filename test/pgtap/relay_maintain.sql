@@ -72,7 +72,8 @@ SELECT test.settle(7) \g /dev/null
 CALL test.maintain(5);
 SELECT is(test.resolved(), '1-3 7-7', 'nothing is closed beside a prepared transaction');
 COMMIT PREPARED 'outbox_test';
-SELECT results_eq('SELECT first, last FROM outbox_unresolved()', 'VALUES (4::bigint, 5::bigint)',
+SELECT results_eq('SELECT i FROM outbox_unresolved(), generate_series(first, last) AS i ORDER BY i',
+	'VALUES (4::bigint), (5)',
 	'what was prepared is there when it commits');
 CALL test.maintain(2);
 SELECT is(test.resolved(), '1-3 6-7', 'then gaps are closed, and unresolved messages are no gaps');
