@@ -134,6 +134,8 @@ engine_route(Engine *engine, const RouteSpec *spec, bool keeps_order)
 	route->known = true;
 	if (spec->state == SPEC_PAUSED)
 		route_to_backlog(route);
+	if (spec->state == SPEC_DROPPED)
+		circuit_alive(&route->circuit);
 	return fresh;
 }
 

@@ -219,9 +219,8 @@ start_retry(Route *route, Row *row)
 	lane_set_state(route, item, ITEM_READING);
 }
 
-/* How many retries may be in memory now. */
-static uint32_t
-retries_allowed(const Route *route)
+uint32_t
+park_allowed(const Route *route)
 {
 	if (!route_able(route) || route->engine->hold)
 		return 0;
@@ -234,7 +233,7 @@ retries_allowed(const Route *route)
 void
 park_run(Route *route)
 {
-	uint32_t	allowed = retries_allowed(route);
+	uint32_t	allowed = park_allowed(route);
 	Row		   *row;
 
 	while (route->nretries < allowed &&

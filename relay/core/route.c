@@ -474,12 +474,14 @@ route_next_ms(const Route *route)
 
 	if (!route_able(route))
 		return next;
-	if (row != NULL && route->nretries < (uint32_t) route->spec.concurrency)
+	if (row != NULL && route->nretries < park_allowed(route))
 		next = row->due_ms;
 	if (route->reread_ms > 0 && route->batch == NULL &&
 		route->reread_ms < next)
 		next = route->reread_ms;
-	if (route->circuit.state == CIRCUIT_CLOSED)
-		return next;
-	return route->inflight > 0 ? INT64_MAX : route->circuit.probe_at_ms;
+	if (route->circuit.state == CIRCUIT_OPEN && route->inflight == 0 &&
+		route->circuit.probe_at_ms > route->engine->now_ms &&
+		route->circuit.probe_at_ms < next)
+		next = route->circuit.probe_at_ms;
+	return next;
 }

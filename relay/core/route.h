@@ -217,6 +217,8 @@ extern void park_wake(Route *route, Row *row);
 extern void park_retry(Route *route, Item *item);
 /* park_run: makes items of the rows that are due. */
 extern void park_run(Route *route);
+/* park_allowed: how many retries may be in memory now. */
+extern uint32_t park_allowed(const Route *route);
 extern void park_settled(Route *route);
 extern void park_reset(Route *route);
 
