@@ -24,6 +24,7 @@ SPDX-License-Identifier: PostgreSQL
 import argparse
 import hashlib
 import json
+import os
 import random
 import sys
 import threading
@@ -66,8 +67,11 @@ class Session(threading.Thread):
                 self.transaction()
             except psycopg2.errors.LockNotAvailable:
                 self.connection.rollback()
-            except (psycopg2.OperationalError, psycopg2.InterfaceError,
-                    psycopg2.errors.AdminShutdown):
+            except (psycopg2.DatabaseError, psycopg2.InterfaceError) as error:
+                # A server that dies says nothing, so there is no code.
+                if not isinstance(error, psycopg2.OperationalError) \
+                        and error.pgcode:
+                    raise
                 self.connection = None
                 time.sleep(0.05)
             if self.args.rate:
@@ -144,6 +148,12 @@ def prepare(args):
     connection.close()
 
 
+def die(failure):
+    """A session that ends before its time ends the driver."""
+    threading.__excepthook__(failure)
+    os._exit(1)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--conninfo", required=True)
@@ -161,6 +171,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     prepare(args)
+    threading.excepthook = die
     log = Log(args.log)
     sessions = [Session(n, args, log) for n in range(args.sessions)]
     for session in sessions:
