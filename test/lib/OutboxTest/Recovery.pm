@@ -54,8 +54,10 @@ sub wait_until_gone
 		'the sessions of the dead relay have ended',
 		sub {
 			return $node->safe_psql('postgres',
-				'SELECT count(*) FROM pg_stat_activity'
-				  . " WHERE application_name LIKE 'outbox-relay%'") eq '0';
+				q{SELECT NOT EXISTS (SELECT FROM pg_locks WHERE objsubid = 3
+					AND locktype = 'advisory' AND classid = 1869968482)
+				AND NOT EXISTS (SELECT FROM pg_replication_slots
+					WHERE active)}) eq 't';
 		});
 }
 
