@@ -4,7 +4,8 @@
  * The inside of a session, shared by the files that are its steps:
  *	session.c		the way to the start, the turn, the end
  *	session_check.c	is this a database the relay can work with
- *	session_begin.c	slot, stream, snapshots
+ *	session_begin.c	routes and rows, slot, stream
+ *	session_reconcile.c	R, U and L, the wait, table mode
  *	session_ops.c	what the core wants done
  *
  * SPDX-License-Identifier: PostgreSQL
@@ -86,6 +87,7 @@ extern void session_lease(Session *session);
 
 /* session_begin: routes, backlogs and rows, then slot and stream. */
 extern void session_begin(Session *session);
+extern void session_open_stream(Session *session);
 /* session_reconcile: the next step of reconcile that can be done now. */
 extern void session_reconcile(Session *session);
 
