@@ -69,6 +69,7 @@ def main():
     command = ["kcat", "-C", "-J", "-u", "-q", "-b", args.bootstrap,
                "-t", args.topic, "-o", "beginning",
                "-X", "isolation.level=read_committed",
+               "-X", "fetch.wait.max.ms=10",
                "-X", "topic.metadata.refresh.interval.ms=1000"]
     if not args.follow:
         command.append("-e")

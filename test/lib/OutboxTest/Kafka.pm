@@ -20,15 +20,24 @@ sub new
 	my ($class, @settings) = @_;
 	my $self = bless { dir => PostgreSQL::Test::Utils::tempdir() . '/kafka' },
 	  $class;
-	my ($out, $err) = ('', '');
 
 	push @brokers, $self->{dir};
+	$self->start(@settings);
+	return $self;
+}
+
+# start: also again after a stop or kill9, with the port and data it had.
+sub start
+{
+	my ($self, @settings) = @_;
+	my ($out, $err) = ('', '');
+
 	IPC::Run::run(
 		[ "$OutboxTest::ROOT/test/kafka/start", $self->{dir}, @settings ],
 		'<', \undef, '>', \$out, '2>', \$err)
 	  or die "kafka did not start: $err";
 	$self->{bootstrap} = (split /\n/, $out)[-1];
-	return $self;
+	return;
 }
 
 sub pid
@@ -52,18 +61,24 @@ sub stop
 	return stop_dir($self->{dir});
 }
 
-sub stop_dir
+sub kill9
 {
-	my ($dir) = @_;
-	return system("$OutboxTest::ROOT/test/kafka/stop", $dir) == 0;
+	my ($self) = @_;
+	return stop_dir($self->{dir}, 'KILL');
 }
 
-# topic(name): made, if it is not there.
+sub stop_dir
+{
+	my ($dir, @signal) = @_;
+	return system("$OutboxTest::ROOT/test/kafka/stop", $dir, @signal) == 0;
+}
+
+# topic(name, settings ...): made, if it is not there.
 sub topic
 {
-	my ($self, $name) = @_;
+	my ($self, $name, @settings) = @_;
 	return system("$OutboxTest::ROOT/test/kafka/topic",
-		$self->{bootstrap}, $name) == 0;
+		$self->{bootstrap}, $name, @settings) == 0;
 }
 
 # log_file(topic): all that is in the topic now, as lines of JSON in a file.
@@ -93,6 +108,24 @@ sub records
 	my $log = -e $file ? PostgreSQL::Test::Utils::slurp_file($file) : '';
 
 	return map { decode_json($_) } $log =~ /^(.*)\n/mg;
+}
+
+# count(topic): how many records there are.
+sub count
+{
+	my ($self, $topic) = @_;
+	my ($out, $err) = ('', '');
+
+	IPC::Run::run(
+		[
+			'kcat', '-C', '-e', '-q', '-X', 'fetch.wait.max.ms=10',
+			'-o' => 'beginning',
+			'-b' => $self->{bootstrap},
+			'-t' => $topic,
+			'-f' => '%o\\n'
+		],
+		'>', \$out, '2>', \$err);
+	return $out =~ tr/\n//;
 }
 
 END
