@@ -100,6 +100,8 @@ struct Engine
 	FACTS_ARRAY(Chunk) chunks;
 	FACTS_ARRAY(PourRun) pours;
 	uint32_t	pours_done;		/* entries of pours already used up */
+	/* of the stream, to be said when all that was recovered is written */
+	IdSet		deferred[FACTS_GENERATIONS];
 
 	Facts		facts[2];
 	int			current;		/* the one being collected */

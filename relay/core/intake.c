@@ -17,16 +17,43 @@ intake_reset(Engine *engine)
 		idrun_reset(&engine->chunks.items[i].run);
 	for (uint32_t i = engine->pours_done; i < engine->pours.count; i++)
 		idrun_reset(&engine->pours.items[i].run);
+	for (int i = 0; i < FACTS_GENERATIONS; i++)
+		idset_reset(&engine->deferred[i]);
 	ARRAY_RESET(&engine->chunks);
 	ARRAY_RESET(&engine->pours);
 	engine->pours_done = 0;
 }
 
+/* Ids that the stream brought; their tails are not written in a recovery. */
+static void
+resolve(Engine *engine, int16_t generation, int64_t first, int64_t last)
+{
+	if (engine->recovering > 0)
+		idset_add_range(&engine->deferred[generation + 1], first, last);
+	else
+		facts_resolved(engine_facts(engine), generation, first, last,
+					   engine->now_ms);
+}
+
+void
+intake_tell_deferred(Engine *engine)
+{
+	for (int i = 0; i < FACTS_GENERATIONS; i++)
+	{
+		const IdSet *set = &engine->deferred[i];
+
+		for (uint32_t k = 0; k < set->count; k++)
+			facts_resolved(engine_facts(engine), (int16_t) (i - 1),
+						   set->items[k].first, set->items[k].last,
+						   engine->now_ms);
+		idset_reset(&engine->deferred[i]);
+	}
+}
+
 void
 intake_resolved(Engine *engine, const Message *message)
 {
-	facts_resolved(engine_facts(engine), message->generation, message->id,
-				   message->id, engine->now_ms);
+	resolve(engine, message->generation, message->id, message->id);
 	position_ticket(&engine->position, message->ticket)->open--;
 }
 
@@ -247,8 +274,11 @@ pour_ids(Engine *engine, const PourRun *pour, int64_t first, int64_t last,
 		tail_add(pour->stream ? &route->tail : &route->table_tail,
 				 pour->run.generation, first, last);
 	}
-	facts_resolved(engine_facts(engine), pour->run.generation, first, last,
-				   engine->now_ms);
+	if (pour->stream)
+		resolve(engine, pour->run.generation, first, last);
+	else
+		facts_resolved(engine_facts(engine), pour->run.generation, first,
+					   last, engine->now_ms);
 }
 
 /* One by one while it may be a repeat, or partly have its rows. */

@@ -18,6 +18,8 @@ extern void intake_add_pour(Engine *engine, IdRun run, bool stream,
 							uint64_t ticket);
 /* intake_pour: moves up to room ids to tails and facts. */
 extern void intake_pour(Engine *engine, int64_t room);
+/* intake_tell_deferred: all that was recovered is in this settle. */
+extern void intake_tell_deferred(Engine *engine);
 extern bool intake_wants_pause(const Engine *engine);
 extern void intake_reset(Engine *engine);
 

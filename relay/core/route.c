@@ -449,11 +449,14 @@ route_flush(Route *route, Facts *facts)
 	if (written > 0 && route->table_seq_next - 1 > route->seq_written)
 		route->seq_written = route->table_seq_next - 1;
 	route->backlog_ids += written;
-	written = tail_flush(&route->tail, facts, route->spec.id,
-						 engine->run, &route->seq_next, engine->now_ms);
-	if (written > 0)
-		route->seq_written = route->seq_next - 1;
-	route->backlog_ids += written;
+	if (engine->recovering == 0)
+	{
+		written = tail_flush(&route->tail, facts, route->spec.id,
+							 engine->run, &route->seq_next, engine->now_ms);
+		if (written > 0)
+			route->seq_written = route->seq_next - 1;
+		route->backlog_ids += written;
+	}
 	TAILQ_CONCAT(&route->rows_out, &route->rows_new, in_unsettled);
 	for (uint32_t i = 0; i < route->dead_new.count; i++)
 		*ARRAY_PUSH(&route->dead_out) = route->dead_new.items[i];

@@ -176,7 +176,7 @@ extern void route_run(Route *route);
 extern void route_done(Route *route, Item *item, const Outcome *outcome);
 /* route_requeue: deliveries under way will get no answer (sink closed). */
 extern void route_requeue(Route *route);
-/* route_flush: adds the tails to the facts of the settle that goes out. */
+/* route_flush: adds tails and rows to the facts of the settle that goes out. */
 extern void route_flush(Route *route, Facts *facts);
 /* route_settled: that settle is committed. */
 extern void route_settled(Route *route);
