@@ -35,6 +35,22 @@ resolve(Engine *engine, int16_t generation, int64_t first, int64_t last)
 					   engine->now_ms);
 }
 
+/* What was to be said of the stream waits until the recovery is written. */
+static void
+begin_recovery(Engine *engine)
+{
+	Facts	   *facts = engine_facts(engine);
+
+	for (int i = 0; i < FACTS_GENERATIONS; i++)
+	{
+		for (uint32_t k = 0; k < facts->resolved[i].count; k++)
+			idset_add_range(&engine->deferred[i],
+							facts->resolved[i].items[k].first,
+							facts->resolved[i].items[k].last);
+		idset_reset(&facts->resolved[i]);
+	}
+}
+
 void
 intake_tell_deferred(Engine *engine)
 {
@@ -246,7 +262,11 @@ intake_add_pour(Engine *engine, IdRun run, bool stream, uint64_t ticket)
 	if (stream)
 		position_ticket(&engine->position, ticket)->open += n;
 	else
+	{
+		if (engine->recovering == 0)
+			begin_recovery(engine);
 		engine->recovering += n;
+	}
 	for (uint16_t i = 0; i < run.nroutes; i++)
 	{
 		Route	   *route = engine_find_route(engine, run.routes[i]);
