@@ -140,6 +140,7 @@ route_to_backlog(Route *route)
 		const Message *message = item->message;
 
 		next = TAILQ_NEXT(item, in_lane);
+		facts_touch(engine_facts(route->engine), route->engine->now_ms);
 		if (item->stays)
 		{
 			tail_add_item(&route->tail, item);
@@ -180,6 +181,7 @@ route_take(Route *route, Message *message)
 	if (route->mode == ROUTE_BACKLOG)
 	{
 		tail_add(&route->tail, message->generation, message->id, message->id);
+		facts_touch(engine_facts(route->engine), route->engine->now_ms);
 		engine_placed(route->engine, message);
 		return;
 	}
