@@ -278,6 +278,7 @@ settle(Engine *engine)
 	Facts	   *facts = engine_facts(engine);
 
 	intake_pour(engine, ENGINE_POUR_IDS);
+	reconcile_passed(engine, engine->passed);
 	if (engine->recovering == 0)
 		intake_tell_deferred(engine);
 	for (Route *route = engine->routes; route != NULL; route = route->next)

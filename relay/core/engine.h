@@ -100,6 +100,7 @@ struct Engine
 	FACTS_ARRAY(Chunk) chunks;
 	FACTS_ARRAY(PourRun) pours;
 	uint32_t	pours_done;		/* entries of pours already used up */
+	uint32_t	stream_pours;	/* those left that the stream brought */
 	/* of the stream, to be said when all that was recovered is written */
 	IdSet		deferred[FACTS_GENERATIONS];
 

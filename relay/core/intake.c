@@ -21,7 +21,7 @@ intake_reset(Engine *engine)
 		idset_reset(&engine->deferred[i]);
 	ARRAY_RESET(&engine->chunks);
 	ARRAY_RESET(&engine->pours);
-	engine->pours_done = 0;
+	engine->pours_done = engine->stream_pours = 0;
 }
 
 /* Ids that the stream brought; their tails are not written in a recovery. */
@@ -280,6 +280,7 @@ intake_add_pour(Engine *engine, IdRun run, bool stream, uint64_t ticket)
 		/* a segment has at least one id, so this is enough for all */
 		route->seq_next += n;
 	}
+	engine->stream_pours += stream;
 	*ARRAY_PUSH(&engine->pours) = (PourRun) {run, stream, ticket};
 }
 
@@ -349,6 +350,7 @@ intake_pour(Engine *engine, int64_t room)
 		run->first = last + 1;
 		if (run->first <= run->last)
 			break;
+		engine->stream_pours -= pour->stream;
 		idrun_reset(run);
 		engine->pours_done++;
 	}
@@ -359,8 +361,5 @@ intake_pour(Engine *engine, int64_t room)
 bool
 intake_wants_pause(const Engine *engine)
 {
-	for (uint32_t i = engine->pours_done; i < engine->pours.count; i++)
-		if (engine->pours.items[i].stream)
-			return true;
-	return false;
+	return engine->stream_pours > 0;
 }

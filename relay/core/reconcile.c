@@ -155,7 +155,8 @@ reconcile_passed(Engine *engine, uint64_t lsn)
 {
 	if (lsn > engine->passed)
 		engine->passed = lsn;
-	if (engine->phase != ENGINE_PASS || engine->passed < engine->horizon)
+	if (engine->phase != ENGINE_PASS || engine->passed < engine->horizon ||
+		engine->stream_pours > 0)
 		return;
 	recover_all(engine);
 	engine->hold = false;
