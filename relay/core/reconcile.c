@@ -93,6 +93,9 @@ recover(Engine *engine, const IdRun *run, int64_t first, int64_t last)
 {
 	intake_add_pour(engine, idrun_make(run->generation, first, last,
 									   run->routes, run->nroutes), false, 0);
+	/* not yet settled, it may be in U of the next reading */
+	if (engine->early)
+		idset_add_range(&engine->seen, first, last);
 }
 
 static void
