@@ -146,9 +146,8 @@ batch_size(const Route *route)
 {
 	int64_t		size;
 
-	if (route->average_bytes == 0)
-		return 16;				/* nothing known yet */
-	size = ROUTE_FETCH_BYTES / route->average_bytes;
+	size = route->average_bytes == 0 ? 16	/* nothing known yet */
+		: ROUTE_FETCH_BYTES / route->average_bytes;
 	if (size < 1)
 		size = 1;
 	return size > ROUTE_FETCH_MAX ? ROUTE_FETCH_MAX : (uint32_t) size;
