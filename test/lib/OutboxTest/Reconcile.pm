@@ -13,11 +13,12 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use JSON::PP;
 use OutboxTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(wait_until_quiet status_file reconcile ids_at log_lines);
+our @EXPORT = qw(wait_until_quiet status_file reconcile ids_at of_driver log_lines);
 
 my $files = 0;
 
@@ -67,6 +68,19 @@ sub ids_at
 	my ($receiver, $path) = @_;
 	return map { $_->{headers}{'outbox-message-id'} }
 	  $receiver->delivered($path);
+}
+
+# of_driver(receiver, path): a log without what the test itself enqueued, which
+# the oracle does not know.
+sub of_driver
+{
+	my ($receiver, $path) = @_;
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/driver.' . ++$files;
+
+	append_to_file($file, encode_json($_) . "\n")
+	  foreach grep { $_->{headers}{'outbox-message-type'} =~ /\.message$/ }
+	  $receiver->requests($path);
+	return $file;
 }
 
 # log_lines(relay, event): what the relay logged of that kind.
