@@ -426,13 +426,14 @@ session_close(Session *session)
 	stream_close(session->stream);
 	db_close(session->db);
 	session_drop_questions(session);
-	if (session->engine_live)
-		engine_reset(&session->engine);
+	/* routes are read before it is live */
+	engine_reset(&session->engine);
 	timer_free(session->step_timer);
 	timer_free(session->turn_timer);
 	timer_free(session->beat_timer);
 	timer_free(session->drain_timer);
 	timer_free(session->stream_timer);
+	timer_free(session->routes_timer);
 	mem_free(session);
 }
 
