@@ -130,7 +130,16 @@ tell_routes(const SimRoute *routes)
 			sim_sink_open(r, route->keeps_order);
 		}
 	}
-	engine_routes_read(engine);
+}
+
+/* A route met since the query went out may be missing in its answer. */
+static bool
+is_latest(void)
+{
+	for (const SimRequest *r = relay->first; r != NULL; r = r->next)
+		if (r->ask == SIM_READ_ROUTES)
+			return false;
+	return !engine->routes_wanted;
 }
 
 /* ---------- start and stop ---------- */
@@ -228,6 +237,7 @@ sim_start(void)
 				sim_chance(30) ? 200 : 1 << 20, sim.seed + 1);
 	tell_time();
 	tell_routes(sim.routes);
+	engine_routes_read(engine);
 	tell_backlog();
 	tell_rows();
 	if (sim.slot)
@@ -389,6 +399,8 @@ answer(SimRequest *request)
 			break;
 		case SIM_READ_ROUTES:
 			tell_routes(request->routes);
+			if (is_latest())
+				engine_routes_read(engine);
 			break;
 		case SIM_SNAPSHOT:
 			answer_snapshot(request);
