@@ -215,65 +215,10 @@ session_touch(Session *session)
 	settle_values_reset(&values);
 }
 
-/* ---------- routes ---------- */
-
-void
-session_read_routes(Session *session, DbCall then)
-{
-	db_query(session->db, "SELECT id, name, kind, target, state, ordering,"
-			 " retry_initial_ms, retry_max_ms, retry_multiplier,"
-			 " max_attempts, timeout_ms, connect_timeout_ms, concurrency,"
-			 " trace FROM outbox_routes()", 0, NULL, DB_TEXT, then, session);
-}
-
-bool
-session_take_routes(Session *session, const PGresult *result)
-{
-	RouteSpec	spec;
-
-	session_clock(session);
-	for (int i = 0; i < PQntuples(result); i++)
-	{
-		if (!rows_route(result, i, &spec))
-		{
-			session_shape(session, "outbox_routes");
-			return false;
-		}
-		outlets_tell(&session->outlets, &spec);
-	}
-	/* one met since the query went out may be missing in its answer */
-	if (!session->routes_again && !session->engine.routes_wanted)
-		engine_routes_read(&session->engine);
-	return true;
-}
-
-static void
-routes_read_again(void *arg, const PGresult *result)
-{
-	Session    *session = arg;
-
-	session->reading_routes = false;
-	if (session_failed(session, result) ||
-		!session_take_routes(session, result))
-		return;
-	if (session->routes_again)
-		session->engine.routes_wanted = true;
-	session->routes_again = false;
-}
-
 static void
 op_read_routes(void *arg)
 {
-	Session    *session = arg;
-
-	if (session->reading_routes)
-	{
-		/* what is under way may not see the change that rang for this */
-		session->routes_again = true;
-		return;
-	}
-	session->reading_routes = true;
-	session_read_routes(session, routes_read_again);
+	session_routes_wanted(arg);
 }
 
 const EngineOps session_ops = {

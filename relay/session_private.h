@@ -6,6 +6,7 @@
  *	session_check.c	is this a database the relay can work with
  *	session_begin.c	routes and rows, slot, stream
  *	session_reconcile.c	R, U and L, the wait, table mode
+ *	session_routes.c	routes, and what to do until a change is visible
  *	session_ops.c	what the core wants done
  *
  * SPDX-License-Identifier: PostgreSQL
@@ -68,6 +69,10 @@ struct Session
 	bool		maintaining;
 	bool		reading_routes;
 	bool		routes_again;
+	bool		routes_visible;	/* what rang is in what is being read */
+	int64_t		routes_xid;		/* what rang has a lower one */
+	int64_t		routes_delay_ms;
+	Timer	   *routes_timer;	/* made when first needed */
 	bool		lag_out;
 	LIST_HEAD(, Question) questions;	/* queries of session_ops.c */
 	int64_t		retained_bytes;
@@ -91,9 +96,13 @@ extern void session_open_stream(Session *session);
 /* session_reconcile: the next step of reconcile that can be done now. */
 extern void session_reconcile(Session *session);
 
-extern const EngineOps session_ops;
+/* session_read_routes: once; the caller hands the answer to the next. */
 extern void session_read_routes(Session *session, DbCall then);
 extern bool session_take_routes(Session *session, const PGresult *result);
+/* session_routes_wanted: reads until what rang for it is visible. */
+extern void session_routes_wanted(Session *session);
+
+extern const EngineOps session_ops;
 /* session_drop_questions: their answers will not come. */
 extern void session_drop_questions(Session *session);
 /* session_touch: an empty settle, so that the WAL moves. */
