@@ -125,6 +125,12 @@ value_open(const Route *route)
 }
 
 static double
+value_paused(const Route *route)
+{
+	return route->spec.state == SPEC_PAUSED;
+}
+
+static double
 value_missing(const Route *route)
 {
 	return route->missing_since_ms == 0 ? 0
@@ -148,6 +154,8 @@ static const struct Gauge
 	oldest_age},
 	{"outbox_route_streaming", "1 in STREAM mode, 0 in BACKLOG mode.",
 	value_stream},
+	{"outbox_route_paused", "1 while the route is paused or cannot be opened.",
+	value_paused},
 	{"outbox_circuit_open", "1 while the circuit is not closed.", value_open},
 	{"outbox_missing_seconds",
 	"For how long a message has not been found in the table.", value_missing},
