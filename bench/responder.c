@@ -146,12 +146,15 @@ serve(int fd, char *request, size_t len)
 		send_all(fd, good, sizeof(good) - 1);
 		return whole;
 	}
-	answer_count(fd);
-	if (strncmp(request, "GET /log", 8) == 0)
+	if (strncmp(request, "GET /log", 8) != 0)
 	{
-		arrivals_write();
-		narrivals = 0;
+		answer_count(fd);
+		return whole;
 	}
+	/* Who is answered may read the file. */
+	arrivals_write();
+	answer_count(fd);
+	narrivals = 0;
 	return whole;
 }
 
