@@ -5,6 +5,9 @@
  */
 #include "outlets.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "core/mem.h"
 #include "killpoint.h"
 #include "log.h"
@@ -16,6 +19,7 @@ struct Outlet
 	Outlets    *outlets;
 	int16_t		route_id;
 	Sink	   *sink;			/* NULL: could not be opened */
+	char		fault[ERROR_MAX];	/* why, as it was logged */
 	Outlet	   *next;
 };
 
@@ -77,6 +81,17 @@ close_sink(Outlet *outlet)
 	engine_sink_closed(outlet->outlets->engine, outlet->route_id);
 }
 
+/* Once a fault, however often the routes are read again. */
+static void
+note_fault(Outlet *outlet, const RouteSpec *spec, const char *fault)
+{
+	if (fault[0] != '\0' && strcmp(outlet->fault, fault) != 0)
+		log_error("route_broken", "route \"%s\" cannot deliver: %s; "
+				  "its messages wait in the backlog until the route or the "
+				  "configuration is corrected", spec->name, fault);
+	snprintf(outlet->fault, sizeof(outlet->fault), "%s", fault);
+}
+
 static bool
 open_sink(Outlet *outlet, const RouteSpec *spec)
 {
@@ -87,10 +102,7 @@ open_sink(Outlet *outlet, const RouteSpec *spec)
 	outlet->sink = sink_ops_of(spec->kind)->open(outlets->loop,
 												 outlets->config, spec,
 												 caller, error, sizeof(error));
-	if (outlet->sink == NULL)
-		log_error("route_broken", "route \"%s\" cannot deliver: %s; "
-				  "its messages wait in the backlog until the route or the "
-				  "configuration is corrected", spec->name, error);
+	note_fault(outlet, spec, outlet->sink == NULL ? error : "");
 	return outlet->sink != NULL;
 }
 
