@@ -43,21 +43,16 @@ sub arrived
 	return map { $_->{body} =~ /"w": ?"(.*)"/ } $receiver->delivered('/late');
 }
 
-sub has_arrived
-{
-	my ($word) = @_;
-	return wait_for("$word arrives", sub { grep { $_ eq $word } arrived() });
-}
-
 # All that was expected up to now, nothing else, and the load as ever.
 sub check
 {
 	my ($sentence) = @_;
 	my %count;
 
-	has_arrived($_) foreach sort keys %expected;
 	is_reconciled($sentence, $node, $receiver, \@drivers, ['hook']);
 	$count{$_}++ foreach arrived();
+	is(join(' ', grep { !$count{$_} } sort keys %expected),
+		'', "$sentence: what was committed arrives");
 	is(join(' ', grep { $forbidden{$_} } sort keys %count),
 		'', "$sentence: what was undone never arrives");
 	return;
