@@ -70,7 +70,8 @@ idset_add_range(IdSet *set, int64_t first, int64_t last)
 	uint32_t	end = at;
 	IdRange    *range;
 
-	while (end < set->count && set->items[end].first - 1 <= last)
+	while (end < set->count &&
+		   (last == INT64_MAX || set->items[end].first <= last + 1))
 		end++;
 	if (end == at)
 	{
