@@ -308,6 +308,7 @@ engine_settled(Engine *engine)
 			route->pouring = false;
 		route_settled(route);
 	}
+	reconcile_passed(engine, engine->passed);
 	return engine->settled_position;
 }
 

@@ -22,8 +22,8 @@ engine_begin_table(Engine *engine)
 	idset_reset(&engine->seen);
 }
 
-bool
-engine_may_begin_stream(const Engine *engine)
+static bool
+is_recovered(const Engine *engine)
 {
 	if (engine->recovering > 0)
 		return false;
@@ -32,6 +32,12 @@ engine_may_begin_stream(const Engine *engine)
 		if (route->pouring)
 			return false;
 	return true;
+}
+
+bool
+engine_may_begin_stream(const Engine *engine)
+{
+	return is_recovered(engine);
 }
 
 void
@@ -159,7 +165,7 @@ reconcile_passed(Engine *engine, uint64_t lsn)
 	if (lsn > engine->passed)
 		engine->passed = lsn;
 	if (engine->phase != ENGINE_PASS || engine->passed < engine->horizon ||
-		engine->stream_pours > 0)
+		engine->stream_pours > 0 || !is_recovered(engine))
 		return;
 	recover_all(engine);
 	engine->hold = false;
