@@ -71,6 +71,13 @@ typedef struct Chunk
 	IdRun		run;
 } Chunk;
 
+/* A subtransaction whose chunks do not count. */
+typedef struct Aborted
+{
+	uint32_t	xid;
+	uint32_t	subxid;
+} Aborted;
+
 struct Engine
 {
 	const EngineOps *ops;
@@ -98,6 +105,7 @@ struct Engine
 	uint64_t	ticket;			/* of the transaction being read */
 	bool		in_transaction;
 	FACTS_ARRAY(Chunk) chunks;
+	FACTS_ARRAY(Aborted) aborted;
 	FACTS_ARRAY(PourRun) pours;
 	uint32_t	pours_done;		/* entries of pours already used up */
 	uint32_t	stream_pours;	/* those left that the stream brought */

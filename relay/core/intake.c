@@ -6,6 +6,7 @@
 #include "core/intake.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
@@ -20,6 +21,7 @@ intake_reset(Engine *engine)
 	for (int i = 0; i < FACTS_GENERATIONS; i++)
 		idset_reset(&engine->deferred[i]);
 	ARRAY_RESET(&engine->chunks);
+	ARRAY_RESET(&engine->aborted);
 	ARRAY_RESET(&engine->pours);
 	engine->pours_done = engine->stream_pours = 0;
 }
@@ -173,26 +175,70 @@ chunk(Engine *engine, const WireFrame *frame, WireReader *reader)
 	return true;
 }
 
-/* Takes the chunks of a (sub)transaction out; keep: they become pours. */
+static int
+compare_aborted(const void *a, const void *b)
+{
+	const Aborted *x = a;
+	const Aborted *y = b;
+
+	if (x->xid != y->xid)
+		return x->xid < y->xid ? -1 : 1;
+	return (x->subxid > y->subxid) - (x->subxid < y->subxid);
+}
+
+static bool
+is_aborted(const Engine *engine, const Chunk *c)
+{
+	const Aborted key = {c->xid, c->subxid};
+
+	return engine->aborted.count > 0 &&
+		bsearch(&key, engine->aborted.items, engine->aborted.count,
+				sizeof(key), compare_aborted) != NULL;
+}
+
 static void
-end_chunks(Engine *engine, const WireFrame *frame, bool keep)
+forget_aborted(Engine *engine, uint32_t xid)
 {
 	uint32_t	left = 0;
 
+	for (uint32_t i = 0; i < engine->aborted.count; i++)
+		if (engine->aborted.items[i].xid != xid)
+			engine->aborted.items[left++] = engine->aborted.items[i];
+	engine->aborted.count = left;
+}
+
+/* Takes the chunks of a transaction out; keep: they become pours. */
+static void
+end_chunks(Engine *engine, uint32_t xid, bool keep)
+{
+	uint32_t	left = 0;
+
+	if (keep && engine->aborted.count > 0)
+		qsort(engine->aborted.items, engine->aborted.count, sizeof(Aborted),
+			  compare_aborted);
 	for (uint32_t i = 0; i < engine->chunks.count; i++)
 	{
 		Chunk	   *c = &engine->chunks.items[i];
-		bool		mine = c->xid == frame->xid &&
-			(keep || frame->subxid == frame->xid || c->subxid == frame->subxid);
 
-		if (!mine)
+		if (c->xid != xid)
 			engine->chunks.items[left++] = *c;
-		else if (keep)
+		else if (keep && !is_aborted(engine, c))
 			intake_add_pour(engine, c->run, true, engine->ticket);
 		else
 			idrun_reset(&c->run);
 	}
 	engine->chunks.count = left;
+	forget_aborted(engine, xid);
+}
+
+/* One with many savepoints is looked at once, at its end. */
+static void
+stream_abort(Engine *engine, const WireFrame *frame)
+{
+	if (frame->subxid == frame->xid)
+		end_chunks(engine, frame->xid, false);
+	else
+		*ARRAY_PUSH(&engine->aborted) = (Aborted) {frame->xid, frame->subxid};
 }
 
 static void
@@ -201,7 +247,7 @@ stream_commit(Engine *engine, const WireFrame *frame)
 	reconcile_passed(engine, frame->commit_end - 1);
 	engine->ticket = position_begin(&engine->position, frame->commit_end,
 									frame->commit_time);
-	end_chunks(engine, frame, true);
+	end_chunks(engine, frame->xid, true);
 	position_ticket(&engine->position, engine->ticket)->complete = true;
 	/* no settle goes out in a hold, and what comes next must come behind */
 	if (engine->hold)
@@ -232,7 +278,7 @@ engine_frame(Engine *engine, const void *data, size_t len, uint8_t *bells,
 				stream_commit(engine, &frame);
 				break;
 			case WIRE_STREAM_ABORT:
-				end_chunks(engine, &frame, false);
+				stream_abort(engine, &frame);
 				break;
 			case WIRE_DOORBELL:
 				*bells = frame.bells;
