@@ -16,7 +16,8 @@ numbers is the order of the commits.  One line of JSON for each message:
     {"txid", "key", "seq", "id", "state", "type", "sha256", "time"}
 
 state: committed, rolled back, or unknown (the connection broke during the
-commit).  A broken connection is made again until the time is up.
+commit).  A broken connection is made again until the time is up.  SIGTERM
+says that it is up.
 
 SPDX-License-Identifier: PostgreSQL
 """
@@ -26,6 +27,7 @@ import hashlib
 import json
 import os
 import random
+import signal
 import sys
 import threading
 import time
@@ -154,6 +156,12 @@ def die(failure):
     os._exit(1)
 
 
+def end(sessions):
+    """After the transactions under way; the log is whole then."""
+    for session in sessions:
+        session.until = 0
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--conninfo", required=True)
@@ -174,6 +182,7 @@ def main():
     threading.excepthook = die
     log = Log(args.log)
     sessions = [Session(n, args, log) for n in range(args.sessions)]
+    signal.signal(signal.SIGTERM, lambda *_: end(sessions))
     for session in sessions:
         session.start()
     for session in sessions:
