@@ -1,0 +1,328 @@
+/*
+ * test/unit/test_engine.c
+ *
+ * The engine step by step: one rule each, told as a short story.  Random
+ * schedules are test_simulation.c.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#include "core/engine.h"
+
+#include <string.h>
+
+#include "tap.h"
+
+#define OUT_MAX		64
+
+static Engine engine;
+static Delivery *out[OUT_MAX];
+static int	nout;
+static const Facts *settling;
+static FetchBatch *fetching[OUT_MAX];
+static int	nfetching;
+static int	routes_asked;
+static int64_t now_ms;
+static int64_t next_lsn;
+
+static bool
+op_submit(void *arg, Route *route, Delivery *delivery)
+{
+	(void) arg;
+	(void) route;
+	if (nout == OUT_MAX)
+		return false;
+	out[nout++] = delivery;
+	return true;
+}
+
+static void
+op_fetch(void *arg, FetchBatch *batch)
+{
+	(void) arg;
+	fetching[nfetching++] = batch;
+}
+
+static void
+op_read_backlog(void *arg, Route *route, int64_t after)
+{
+	(void) arg;
+	(void) route;
+	(void) after;
+}
+
+static void
+op_settle(void *arg, const Facts *facts)
+{
+	(void) arg;
+	settling = facts;
+}
+
+static void
+op_read_routes(void *arg)
+{
+	(void) arg;
+	routes_asked++;
+}
+
+static const EngineOps ops = {op_submit, op_fetch, op_read_backlog, op_settle,
+	op_read_routes};
+
+static void
+turn(int64_t ms)
+{
+	now_ms += ms;
+	engine_clock(&engine, now_ms, now_ms * 1000);
+	engine_run(&engine);
+}
+
+static void
+add_route(int16_t id, bool keeps_order)
+{
+	RouteSpec	spec = {.id = id, .ordered = true, .retry_initial_ms = 100,
+		.retry_max_ms = 1000, .retry_multiplier = 2, .max_attempts = 3,
+		.concurrency = 8};
+
+	engine_route(&engine, &spec, keeps_order);
+}
+
+/* A running engine with routes 1 .. n. */
+static void
+start(int16_t n, bool keeps_order)
+{
+	now_ms = 1000;
+	next_lsn = 200;
+	nout = routes_asked = 0;
+	settling = NULL;
+	nfetching = 0;
+	engine_init(&engine, &ops, NULL, 1, 1 << 20, 1);
+	engine_clock(&engine, now_ms, now_ms * 1000);
+	for (int16_t r = 1; r <= n; r++)
+		add_route(r, keeps_order);
+	engine_routes_read(&engine);
+	engine_begin_stream(&engine, 100, false);
+	engine_snapshot(&engine, 100, false);
+	turn(0);
+}
+
+/* A transaction of one message with this key (NULL: none) for routes. */
+static void
+message(int64_t id, const char *key, int16_t nroutes, bool omitted)
+{
+	uint8_t		bytes[4096];
+	WireWriter	writer;
+	WireFrame	frame = {.kind = WIRE_TRANSACTION, .flags = WIRE_LAST,
+		.xid = 1, .commit_end = (uint64_t) (next_lsn += 10), .count = 1};
+	WireMessage wire = {.id = id, .nroutes = (uint16_t) nroutes,
+		.payload_omitted = omitted};
+	const char *error;
+	uint8_t		bells;
+
+	for (int16_t r = 0; r < nroutes; r++)
+		wire.routes[r] = (int16_t) (r + 1);
+	wire.type = (WireBytes) {(const uint8_t *) "t", 1};
+	if (!omitted)
+		wire.payload = (WireBytes) {(const uint8_t *) "p", 1};
+	if (key != NULL)
+		wire.message_key = (WireBytes) {(const uint8_t *) key,
+			(uint32_t) strlen(key)};
+	wire_writer_init(&writer, bytes, sizeof(bytes));
+	wire_frame_write(&writer, &frame);
+	wire_message_write(&writer, &wire);
+	if (!engine_frame(&engine, bytes, writer.len, &bells, &error))
+		diag("%s", error);
+}
+
+/* Answers the delivery of a message; false when it is not under way. */
+static bool
+answer(int64_t id, OutcomeClass class)
+{
+	Outcome		outcome = {.class = class, .retry_after_ms = -1,
+		.error = "no"};
+
+	for (int i = 0; i < nout; i++)
+		if (out[i]->message->id == id)
+		{
+			Delivery   *delivery = out[i];
+
+			memmove(&out[i], &out[i + 1],
+					(size_t) (--nout - i) * sizeof(*out));
+			engine_done(&engine, delivery, &outcome);
+			turn(0);
+			return true;
+		}
+	return false;
+}
+
+static void
+finish(const char *story)
+{
+	engine_reset(&engine);
+	is_int(engine.bytes, 0, "%s: no bytes are left", story);
+}
+
+static void
+test_delivery(void)
+{
+	start(1, false);
+	is_int(engine.phase, ENGINE_RUN, "nothing to wait for");
+	message(1, "a", 1, false);
+	message(2, "a", 1, false);
+	message(3, "b", 1, false);
+	turn(0);
+	is_int(nout, 2, "one of each key is under way");
+	ok(answer(1, OUTCOME_OK), "the first is delivered");
+	ok(answer(2, OUTCOME_OK), "then the second");
+	ok(settling == NULL, "nothing is settled at once");
+	turn(ENGINE_SETTLE_MS);
+	ok(settling != NULL && idset_size(&settling->resolved[1]) == 2,
+	   "two are settled a little later");
+	is_int(settling->position, 220, "P stops before the open one");
+	is_int(engine_settled(&engine), 220, "which may be confirmed");
+	finish("delivery");
+}
+
+static void
+test_dead_durable(void)
+{
+	start(1, false);
+	message(1, "a", 1, false);
+	message(2, "a", 1, false);
+	turn(0);
+	answer(1, OUTCOME_PERMANENT);
+	is_int(nout, 0, "a DEAD one holds its key");
+	turn(ENGINE_SETTLE_MS);
+	is_int(settling->parks.items[0].status, PARKED_DEAD, "the settle says so");
+	is_int(nout, 0, "that is not yet committed");
+	engine_settled(&engine);
+	turn(0);
+	is_int(nout, 1, "now the follower goes");
+	finish("dead");
+}
+
+/* One moment's circuit must not turn the order round. */
+static void
+test_return_in_order(void)
+{
+	start(1, true);
+	message(1, "a", 1, false);
+	message(2, "a", 1, false);
+	turn(0);
+	is_int(nout, 2, "two of a key, since the sink keeps order");
+	nout = 0;
+	engine_sink_closed(&engine, 1);
+	turn(0);
+	is_int(nout, 2, "both go again");
+	is_int(out[0]->message->id, 1, "the first one first");
+	finish("return");
+}
+
+static void
+test_shared_body(void)
+{
+	WireMessage wire = {.id = 1, .type = {(const uint8_t *) "t", 1},
+		.payload = {(const uint8_t *) "p", 1}};
+
+	start(2, false);
+	message(1, NULL, 2, true);
+	turn(0);
+	is_int(nfetching, 2, "a long body is read for each route");
+	engine_fetched(&engine, fetching[0]);
+	engine_body(fetching[1], &wire);
+	engine_fetched(&engine, fetching[1]);
+	turn(0);
+	is_int(nout, 1, "one found it, the other was too early");
+	turn(ROUTE_REREAD_MS);
+	is_int(nout, 2, "and goes by what the first has read");
+	is_int(nfetching, 2, "without reading it again");
+	finish("shared");
+}
+
+static void
+test_isolated_settle(void)
+{
+	RouteSpec	spec = {.id = 1, .ordered = true, .state = SPEC_PAUSED,
+		.concurrency = 1};
+
+	start(2, false);
+	engine_route(&engine, &spec, false);
+	message(1, "a", 2, false);
+	turn(0);
+	is_int(nout, 1, "one route is paused, the other has it under way");
+	turn(ENGINE_SETTLE_MS);
+	ok(settling != NULL && settling->segments.count == 1,
+	   "its backlog is written all the same");
+	is_int(idset_size(&settling->resolved[1]), 0, "the message is open still");
+	finish("isolated");
+}
+
+static void
+test_hold(void)
+{
+	WireRun		run = {.nroutes = 1, .routes = {1}, .first = 1, .last = 1};
+
+	now_ms = 1000;
+	next_lsn = 200;
+	nout = 0;
+	settling = NULL;
+	engine_init(&engine, &ops, NULL, 1, 1 << 20, 1);
+	add_route(1, false);
+	engine_routes_read(&engine);
+	engine_begin_stream(&engine, 100, true);
+	engine_snapshot(&engine, 100, false);
+	message(2, "a", 1, false);
+	engine_heartbeat(&engine);
+	turn(1000);
+	ok(nout == 0 && settling == NULL, "a hold sends and settles nothing");
+	engine_unresolved(&engine, &run);
+	engine_snapshot(&engine, 220, false);
+	turn(0);
+	ok(settling == NULL, "nor until the stream has passed L");
+	engine_passed(&engine, 220);
+	turn(0);
+	ok(settling != NULL && settling->segments.count == 2 &&
+	   settling->segments.items[0].ids[0] == 1 &&
+	   settling->segments.items[1].ids[0] == 2 &&
+	   settling->segments.items[0].seq < settling->segments.items[1].seq,
+	   "then what the stream lacked comes before what it brought");
+	is_int(settling->position, 220, "and P with them");
+	finish("hold");
+}
+
+static void
+test_dropped(void)
+{
+	start(1, false);
+	message(1, "a", 2, false);
+	turn(0);
+	is_int(routes_asked, 1, "a route not known is asked for");
+	engine_routes_read(&engine);
+	turn(ENGINE_SETTLE_MS);
+	ok(engine_next_ms(&engine) > now_ms, "it does not spin");
+	finish("dropped");
+}
+
+static void
+test_bad_frame(void)
+{
+	const char *error = NULL;
+	uint8_t		bells;
+
+	start(1, false);
+	ok(!engine_frame(&engine, "X", 1, &bells, &error) && error != NULL,
+	   "a frame that is none is refused with a sentence");
+	finish("bad frame");
+}
+
+int
+main(void)
+{
+	test_delivery();
+	test_dead_durable();
+	test_return_in_order();
+	test_shared_body();
+	test_isolated_settle();
+	test_hold();
+	test_dropped();
+	test_bad_frame();
+	return tap_done();
+}
