@@ -38,6 +38,7 @@ engine_reset(Engine *engine)
 		engine->routes = route->next;
 		route_free(route);
 	}
+	flight_reset(&engine->spare_flights);
 	intake_reset(engine);
 	idset_reset(&engine->seen);
 	idset_reset(&engine->resolved);
@@ -179,7 +180,7 @@ engine_done(Engine *engine, Delivery *delivery, const Outcome *outcome)
 
 	(void) engine;
 	LIST_REMOVE(flight, link);
-	mem_free(flight);
+	flight_free(flight);
 	route_done(route, item, outcome);
 }
 

@@ -121,6 +121,7 @@ struct Engine
 	int64_t		gate_next_ms;
 
 	Route	   *routes;			/* by id */
+	struct FlightList spare_flights;
 	bool		routes_wanted;
 	bool		draining;		/* nothing new goes to the sinks */
 	uint64_t	repeats;		/* frames skipped because resolved */

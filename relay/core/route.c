@@ -63,7 +63,7 @@ free_items(Route *route)
 		LIST_REMOVE(flight, link);
 		if (flight->item->row != NULL)
 			lane_remove(route, flight->item);
-		mem_free(flight);
+		flight_free(flight);
 	}
 	while ((item = TAILQ_FIRST(lists[0])) != NULL)
 		lane_remove(route, item);
@@ -193,34 +193,15 @@ route_take(Route *route, Message *message)
 
 /* ---------- sending ---------- */
 
-static Flight *
-make_flight(Route *route, Item *item)
-{
-	Flight	   *flight = mem_realloc(NULL, sizeof(*flight));
-	WireReader	reader;
-
-	wire_reader_init(&reader, item->message->bytes, item->message->len);
-	if (!wire_message_read(&reader, &flight->wire))
-		assert(!"what was written by wire_message_write reads back");
-	flight->delivery = (Delivery) {
-		.message = &flight->wire,
-		.attempt = item->attempts + 1,
-		.owner = flight,
-	};
-	flight->route = route;
-	flight->item = item;
-	return flight;
-}
-
 static bool
 submit(Route *route, Item *item)
 {
 	Engine	   *engine = route->engine;
-	Flight	   *flight = make_flight(route, item);
+	Flight	   *flight = flight_new(route, item);
 
 	if (!engine->ops->submit(engine->arg, route, &flight->delivery))
 	{
-		mem_free(flight);
+		flight_free(flight);
 		route->sink_full = true;
 		lane_put_back(route, item);
 		return false;
@@ -423,7 +404,7 @@ route_requeue(Route *route)
 		Key		   *key = item->key;
 
 		LIST_REMOVE(flight, link);
-		mem_free(flight);
+		flight_free(flight);
 		land(route, item);
 		if (key != NULL)
 			key->pins++;

@@ -91,6 +91,8 @@ typedef struct Flight
 	LIST_ENTRY(Flight) link;
 } Flight;
 
+LIST_HEAD(FlightList, Flight);
+
 /* Upper bounds in microseconds; the last bucket has none. */
 #define ROUTE_BUCKETS	16
 extern const int64_t route_bucket_us[ROUTE_BUCKETS - 1];
@@ -122,7 +124,7 @@ struct Route
 	RouteMode	mode;
 	Circuit		circuit;
 	uint32_t	inflight;
-	LIST_HEAD(, Flight) flights;
+	struct FlightList flights;
 
 	struct ItemList lane;
 	uint32_t	lane_count;
@@ -186,6 +188,15 @@ extern bool route_able(const Route *route);
 extern int64_t route_next_ms(const Route *route);
 /* route_backlog_count: messages in the backlog, written or not. */
 extern int64_t route_backlog_count(const Route *route);
+
+/* ---- flight.c ---- */
+
+/* flight_new: of an item that has its body. */
+extern Flight *flight_new(Route *route, Item *item);
+/* flight_free: it is in no list; its memory is kept for the next. */
+extern void flight_free(Flight *flight);
+/* flight_reset: frees the memory of all in the list. */
+extern void flight_reset(struct FlightList *flights);
 
 /* ---- lane.c ---- */
 
