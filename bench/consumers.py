@@ -7,6 +7,7 @@ SPDX-License-Identifier: PostgreSQL
 """
 
 import json
+import os
 import re
 import threading
 import time
@@ -141,7 +142,9 @@ def http_arrivals(place):
 
 def kafka_arrivals(place):
     """By the broker's clock, which has whole milliseconds: half of one added."""
-    path = place.write("log.jsonl", "")
+    path = place.path("log.jsonl")
+    if os.path.exists(path):
+        os.unlink(path)
     place.output(place.copy("test/receiver/kafka_log.py"), "--bootstrap",
                  place.bootstrap, "--topic", "bench", "--log", path)
     with open(path, encoding="utf-8") as file:
