@@ -8,7 +8,9 @@
  *	sim_db.c		the tables, the slot, settle, and what a snapshot sees
  *	sim_sink.c		the destinations
  *	sim_relay.c		does with the engine what the session does
- *	test_simulation.c	the order of events, the faults, the final checks
+ *	sim_stream.c	the walsender
+ *	sim_check.c		what has to be true when all is quiet
+ *	test_simulation.c	the order of events, the faults
  *
  * The oracle knows only what was committed, what was delivered and what the
  * tables say; it never asks the engine.
@@ -254,12 +256,23 @@ extern void sim_start(void);
 extern void sim_stop(void);
 extern bool sim_execute_next(void);
 extern bool sim_answer_next(void);
-extern bool sim_feed(void);
-extern bool sim_keepalive(void);
 /* sim_reconcile: asks for a snapshot, or begins to stream, if it is time. */
 extern bool sim_reconcile(void);
-extern bool sim_confirm(void);
 extern void sim_ask_routes(void);
 extern void sim_turn(void);
+/* sim_tell_time: to the engine. */
+extern void sim_tell_time(void);
+
+/* ---- sim_stream.c ---- */
+
+/* sim_feed, sim_keepalive, sim_confirm: false when there is nothing to. */
+extern bool sim_feed(void);
+extern bool sim_keepalive(void);
+extern bool sim_confirm(void);
+
+/* ---- sim_check.c ---- */
+
+/* sim_check: when nothing is left to do. */
+extern void sim_check(void);
 
 #endif							/* OUTBOX_SIM_H */

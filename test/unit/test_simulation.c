@@ -435,59 +435,11 @@ run_calm(void)
 }
 
 static void
-check_message(int64_t id)
-{
-	const SimMessage *message = sim_message(id);
-
-	if (!sim_is_committed(id))
-		return;
-	if (!sim.db.resolved[id - 1])
-		sim_fail("message %lld is not resolved", (long long) id);
-	for (int r = 0; r < SIM_ROUTES; r++)
-	{
-		size_t		at = (size_t) (id - 1) * SIM_ROUTES + (size_t) r;
-		const FactPark *row = sim.db.parked[at];
-
-		if (row != NULL && row->status != PARKED_DEAD)
-			sim_fail("message %lld is left %s on route %d", (long long) id,
-					 parked_status_name(row->status), r + 1);
-		if ((message->routes & 1 << r) && message->sent[r] == 0 &&
-			(row == NULL || row->error[0] == '\0'))
-			sim_fail("message %lld was lost on route %d", (long long) id,
-					 r + 1);
-	}
-}
-
-static void
-check_engine(const Engine *engine)
-{
-	if (engine->phase != ENGINE_RUN)
-		sim_fail("the reconcile has not ended");
-	for (const Route *route = engine->routes; route != NULL;
-		 route = route->next)
-	{
-		if (route->spec.state == SPEC_ACTIVE && route->mode != ROUTE_STREAM)
-			sim_fail("route %d is still in BACKLOG mode", route->spec.id);
-		if (route->lane_count > 0 || route->nloading > 0 ||
-			route->nretries > 0 || route->inflight > 0 || route->nrows > 0 ||
-			route->keys.count > 0)
-			sim_fail("route %d has something in memory", route->spec.id);
-	}
-	if (engine->bytes != 0)
-		sim_fail("%lld bytes are left", (long long) engine->bytes);
-}
-
-static void
 check_end(void)
 {
 	Engine	   *engine = &sim.relay.engine;
 
-	for (int64_t id = 1; id <= sim.messages.count; id++)
-		check_message(id);
-	for (uint32_t i = 0; i < sim.db.segments.count; i++)
-		if (sim.db.segments.items[i].left > 0)
-			sim_fail("the backlog is not empty");
-	check_engine(engine);
+	sim_check();
 	engine_heartbeat(engine);
 	run_calm();
 	for (int64_t id = 1; id <= sim.messages.count; id++)
