@@ -7,6 +7,11 @@
  *	test_simulation COUNT		so many seeds
  *	test_simulation COUNT FIRST	from this one on; 1 SEED tells its story
  *
+ * With the core and the files here compiled for small windows it finds more:
+ *	-DROUTE_LANE_MAX=6 -DROUTE_ROWS_MAX=8 -DWINDOW_ITEMS=4
+ *	-DWINDOW_ITEMS_SHORT=2 -DTAIL_SEGMENT=3 -DENGINE_POUR_IDS=5
+ *	-DROUTE_FETCH_MAX=4 -DENGINE_SETTLE_FACTS=8
+ *
  * Who decides what: the scheduler here what happens next; a choice is a
  * function of the seed alone.
  *
