@@ -287,22 +287,52 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.outbox_unresolved() IS 'visible messages that are not resolved, as runs of ids with the routes that are left';
 
+/*
+ * Each id is looked for in every leaf, 20 us.  Of ids that lie close together,
+ * as those of a backlog do, one range a leaf is read instead, 4 us an id.
+ */
 CREATE FUNCTION @extschema@.outbox_fetch(ids bigint[])
 	RETURNS TABLE (id bigint, generation smallint, shard_id smallint, create_time timestamptz,
 		routes smallint[], type text, biz_key text, topic text, tag text, message_key text,
 		sharding_key text, content_type text, headers text[], payload bytea)
-	LANGUAGE sql STABLE SECURITY DEFINER
+	LANGUAGE plpgsql STABLE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET enable_seqscan = off SET jit = off
 AS $$
-	SELECT m.* FROM unnest(ids) AS wanted (id) CROSS JOIN LATERAL (
+#variable_conflict use_column
+DECLARE
+	low bigint;
+	high bigint;
+BEGIN
+	SELECT min(i), max(i) INTO low, high FROM unnest($1) AS i;
+	IF high::numeric - low < 8 * cardinality($1) THEN
+		RETURN QUERY
+		WITH wanted AS MATERIALIZED (
+			SELECT w.id, w.n FROM unnest($1) WITH ORDINALITY AS w (id, n)
+		), found AS MATERIALIZED (
+			SELECT m.* FROM outbox.message AS m WHERE m.id BETWEEN low AND high
+		)
 		SELECT m.id, m.generation, m.shard_id, m.create_time, m.routes, m.type, m.biz_key,
 			m.topic, m.tag, m.message_key, m.sharding_key, m.content_type,
-			ARRAY(SELECT v.part FROM jsonb_each_text(m.headers) WITH ORDINALITY AS h (key, value, n)
-				  CROSS JOIN LATERAL (VALUES (1, h.key), (2, h.value)) AS v (side, part)
-				  ORDER BY h.n, v.side),
+			CASE WHEN m.headers IS NULL THEN '{}' ELSE
+				ARRAY(SELECT v.part FROM jsonb_each_text(m.headers) WITH ORDINALITY AS h (key, value, n)
+					  CROSS JOIN LATERAL (VALUES (1, h.key), (2, h.value)) AS v (side, part)
+					  ORDER BY h.n, v.side) END,
 			m.payload
-		FROM outbox.message AS m WHERE m.id = wanted.id OFFSET 0) AS m;
+		FROM wanted AS w JOIN found AS m ON m.id = w.id ORDER BY w.n;
+	ELSE
+		RETURN QUERY
+		SELECT m.* FROM unnest($1) AS wanted (id) CROSS JOIN LATERAL (
+			SELECT m.id, m.generation, m.shard_id, m.create_time, m.routes, m.type, m.biz_key,
+				m.topic, m.tag, m.message_key, m.sharding_key, m.content_type,
+				CASE WHEN m.headers IS NULL THEN '{}' ELSE
+					ARRAY(SELECT v.part FROM jsonb_each_text(m.headers) WITH ORDINALITY AS h (key, value, n)
+						  CROSS JOIN LATERAL (VALUES (1, h.key), (2, h.value)) AS v (side, part)
+						  ORDER BY h.n, v.side) END,
+				m.payload
+			FROM outbox.message AS m WHERE m.id = wanted.id OFFSET 0) AS m;
+	END IF;
+END
 $$;
 COMMENT ON FUNCTION @extschema@.outbox_fetch(bigint[]) IS 'messages by id, wherever they are; those not visible are left out';
 

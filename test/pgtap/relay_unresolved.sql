@@ -31,7 +31,7 @@ CREATE FUNCTION test.resolve(int8multirange) RETURNS void LANGUAGE sql AS $$
 	INSERT INTO outbox.resolved VALUES (0, $1, now(), 1)
 $$;
 
-SELECT plan(21);
+SELECT plan(22);
 
 SELECT is(test.unresolved(), NULL, 'an empty table');
 SELECT test.message(1, 20) \g /dev/null
@@ -82,6 +82,12 @@ SELECT results_eq('SELECT id, generation, shard_id, routes, type, headers, paylo
 		'{n,v,long-name,w}'::text[], '\x01'::bytea, '2020-01-01'::timestamptz
 	FROM (VALUES (500, 2), (501, -1)) AS v (id, generation)$$,
 	'messages of any generation; others are left out');
+SELECT results_eq('SELECT id, generation, shard_id, routes, type, headers, payload, create_time
+		FROM outbox_fetch(''{501, 499, 500}'')',
+	$$SELECT id::bigint, generation::smallint, id::smallint, '{1,2}'::smallint[], 't',
+		'{n,v,long-name,w}'::text[], '\x01'::bytea, '2020-01-01'::timestamptz
+	FROM (VALUES (501, -1), (500, 2)) AS v (id, generation)$$,
+	'and such as lie close together, in the order asked for');
 SELECT is_empty('SELECT outbox_fetch(''{}'')', 'none asked, none given');
 
 /* The cost is that of the holes, not of the table. */
