@@ -374,7 +374,7 @@ wire_reader_init(WireReader *reader, const void *data, size_t len)
 	reader->data = data;
 	reader->len = len;
 	reader->pos = 0;
-	reader->error = len > WIRE_FRAME_MAX ? "frame is too long" : NULL;
+	reader->error = NULL;
 }
 
 /*
@@ -431,6 +431,9 @@ wire_frame_read(WireReader *reader, WireFrame *frame)
 	uint8_t kind;
 
 	memset(frame, 0, sizeof(*frame));
+	/* a message by itself, as the relay keeps it, may be longer */
+	if (reader->len > WIRE_FRAME_MAX)
+		return refuse(reader, "frame is too long");
 	if (!get_u8(reader, &kind))
 		return false;
 	frame->kind = (WireKind) kind;
