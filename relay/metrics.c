@@ -13,23 +13,14 @@
 /* ---------- totals ---------- */
 
 static void
-add_histogram(Histogram *to, const Histogram *from)
-{
-	for (int i = 0; i < ROUTE_BUCKETS; i++)
-		to->buckets[i] += from->buckets[i];
-	to->count += from->count;
-	to->sum_us += from->sum_us;
-}
-
-static void
 add_stats(RouteStats *to, const RouteStats *from)
 {
 	for (int i = 0; i < 3; i++)
 		to->outcomes[i] += from->outcomes[i];
 	to->dead += from->dead;
 	to->circuit_opened += from->circuit_opened;
-	add_histogram(&to->commit_to_delivered, &from->commit_to_delivered);
-	add_histogram(&to->attempt, &from->attempt);
+	histogram_add(&to->commit_to_delivered, &from->commit_to_delivered);
+	histogram_add(&to->attempt, &from->attempt);
 }
 
 static const RouteStats *
@@ -207,14 +198,14 @@ render_histogram(Page *page, const char *name, const Route *route,
 {
 	uint64_t	sum = 0;
 
-	for (int i = 0; i < ROUTE_BUCKETS; i++)
+	for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
 	{
 		sum += histogram->buckets[i];
 		page_printf(page, "%s_bucket", name);
 		labels(page, route);
-		if (i < ROUTE_BUCKETS - 1)
+		if (i < HISTOGRAM_BUCKETS - 1)
 			page_printf(page, ",le=\"%g\"} %" PRIu64 "\n",
-						(double) route_bucket_us[i] / 1e6, sum);
+						(double) histogram_bound_us[i] / 1e6, sum);
 		else
 			page_printf(page, ",le=\"+Inf\"} %" PRIu64 "\n", sum);
 	}

@@ -19,6 +19,9 @@ struct Outlet
 	Outlets    *outlets;
 	int16_t		route_id;
 	Sink	   *sink;			/* NULL: could not be opened */
+	RouteSpec	spec;			/* as it is to be */
+	RouteSpec	opened;			/* as the sink was opened for */
+	bool		changing;		/* to spec, when nothing is under way */
 	char		fault[ERROR_MAX];	/* why, as it was logged */
 	Outlet	   *next;
 };
@@ -106,24 +109,64 @@ open_sink(Outlet *outlet, const RouteSpec *spec)
 	return outlet->sink != NULL;
 }
 
+static void
+tell_engine(const Outlet *outlet, const RouteSpec *spec, SpecState state)
+{
+	RouteSpec	told = *spec;
+
+	told.state = state;
+	engine_route(outlet->outlets->engine, &told,
+				 sink_ops_of(spec->kind)->keeps_order);
+}
+
+/* Nothing is under way: the route is from now on as the spec says. */
+static void
+change(Outlet *outlet)
+{
+	const RouteSpec *spec = &outlet->spec;
+
+	outlet->changing = false;
+	if (outlet->sink != NULL && spec_needs_new_sink(&outlet->opened, spec))
+		close_sink(outlet);
+	if (spec->state != SPEC_DROPPED && outlet->sink == NULL &&
+		!open_sink(outlet, spec))
+	{
+		tell_engine(outlet, spec, SPEC_PAUSED);
+		return;
+	}
+	outlet->opened = *spec;
+	tell_engine(outlet, spec, spec->state);
+}
+
+/*
+ * A sink is not cut off while deliveries are out, which would send them
+ * again: the route rests until the last has its answer, for at most the
+ * time-out of an attempt.
+ */
 void
 outlets_tell(Outlets *outlets, const RouteSpec *spec)
 {
 	Outlet	   *outlet = find(outlets, spec->id);
-	RouteSpec	told = *spec;
-	bool		fresh;
 
 	if (outlet == NULL)
 		outlet = add(outlets, spec->id);
-	fresh = engine_route(outlets->engine, &told,
-						 sink_ops_of(spec->kind)->keeps_order);
-	if (fresh || spec->state == SPEC_DROPPED)
-		close_sink(outlet);
-	if (spec->state == SPEC_DROPPED || outlet->sink != NULL ||
-		open_sink(outlet, spec))
-		return;
-	told.state = SPEC_PAUSED;
-	engine_route(outlets->engine, &told, false);
+	outlet->spec = *spec;
+	outlet->changing = outlet->sink != NULL &&
+		spec_needs_new_sink(&outlet->opened, spec) &&
+		engine_inflight(outlets->engine, spec->id) > 0;
+	if (outlet->changing)
+		tell_engine(outlet, &outlet->opened, SPEC_PAUSED);
+	else
+		change(outlet);
+}
+
+void
+outlets_turn(Outlets *outlets)
+{
+	for (Outlet *outlet = outlets->first; outlet; outlet = outlet->next)
+		if (outlet->changing &&
+			engine_inflight(outlets->engine, outlet->route_id) == 0)
+			change(outlet);
 }
 
 bool

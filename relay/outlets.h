@@ -27,6 +27,8 @@ typedef struct Outlets
 extern void outlets_tell(Outlets *outlets, const RouteSpec *spec);
 extern bool outlets_submit(Outlets *outlets, const Route *route,
 						   Delivery *delivery);
+/* outlets_turn: opens anew what has come to rest; once each turn. */
+extern void outlets_turn(Outlets *outlets);
 /* outlets_close: all of them; deliveries under way get no answer. */
 extern void outlets_close(Outlets *outlets);
 

@@ -75,6 +75,7 @@ flight_done(SinkKafka *sink, Flight *flight)
 	Outcome outcome;
 
 	outcome.class = flight->class;
+	outcome.held_back = flight->code == RD_KAFKA_RESP_ERR__PURGE_QUEUE;
 	outcome.status = flight->code;
 	outcome.retry_after_ms = -1;
 	outcome.duration_us = loop_now_us(sink->loop) - flight->start_us;

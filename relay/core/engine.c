@@ -112,20 +112,10 @@ engine_find_route(Engine *engine, int16_t id)
 	return route;
 }
 
-static bool
-needs_new_sink(const RouteSpec *a, const RouteSpec *b)
-{
-	return a->kind != b->kind || strcmp(a->target, b->target) != 0 ||
-		a->timeout_ms != b->timeout_ms ||
-		a->connect_timeout_ms != b->connect_timeout_ms ||
-		a->concurrency != b->concurrency;
-}
-
-bool
+void
 engine_route(Engine *engine, const RouteSpec *spec, bool keeps_order)
 {
 	Route	   *route = find_or_make(engine, spec->id);
-	bool		fresh = !route->known || needs_new_sink(&route->spec, spec);
 	bool		ordered = route->known ? route->spec.ordered : spec->ordered;
 
 	route->spec = *spec;
@@ -134,10 +124,18 @@ engine_route(Engine *engine, const RouteSpec *spec, bool keeps_order)
 	route->keeps_order = keeps_order;
 	route->known = true;
 	if (spec->state == SPEC_PAUSED)
+	{
 		route_to_backlog(route);
+		route->evict = true;
+	}
 	if (spec->state == SPEC_DROPPED)
 		circuit_alive(&route->circuit);
-	return fresh;
+}
+
+uint32_t
+engine_inflight(Engine *engine, int16_t route_id)
+{
+	return find_or_make(engine, route_id)->inflight;
 }
 
 void
@@ -216,6 +214,12 @@ engine_body(FetchBatch *batch, const WireMessage *wire)
 }
 
 void
+engine_unreadable(FetchBatch *batch, int64_t id)
+{
+	window_unreadable(batch, id);
+}
+
+void
 engine_fetched(Engine *engine, FetchBatch *batch)
 {
 	(void) engine;
@@ -288,6 +292,7 @@ settle(Engine *engine)
 	facts->position = position_to_record(engine);
 	engine->heartbeat_due = false;
 	engine->settling = true;
+	engine->settle_sent_ms = engine->now_ms;
 	engine->current = 1 - engine->current;
 	assert(engine_facts(engine)->count == 0);
 	engine->ops->settle(engine->arg, facts);
@@ -311,6 +316,14 @@ engine_settled(Engine *engine)
 	}
 	reconcile_passed(engine, engine->passed);
 	return engine->settled_position;
+}
+
+bool
+engine_is_stalled(const Engine *engine)
+{
+	return engine->settling &&
+		(engine->now_ms - engine->settle_sent_ms >= ENGINE_STALL_MS ||
+		 engine->facts[engine->current].count >= ENGINE_STALL_FACTS);
 }
 
 /* ---------- the turn ---------- */
@@ -338,11 +351,16 @@ gate(Engine *engine)
 		if (is_ending(route))
 			ending = true;
 	if (!ending || engine->phase != ENGINE_RUN)
+	{
 		engine->gate_until_ms = 0;
+		engine->gate_every_ms = ENGINE_GATE_EVERY_MS;
+	}
 	else if (engine->now_ms >= engine->gate_next_ms)
 	{
 		engine->gate_until_ms = engine->now_ms + ENGINE_GATE_MS;
-		engine->gate_next_ms = engine->now_ms + ENGINE_GATE_EVERY_MS;
+		engine->gate_next_ms = engine->now_ms + engine->gate_every_ms;
+		if (engine->gate_every_ms < ENGINE_GATE_SELDOM_MS)
+			engine->gate_every_ms *= 2;
 	}
 }
 

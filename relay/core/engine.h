@@ -32,6 +32,12 @@
 /* How long the stream may be held up so that a backlog can end, how often. */
 #define ENGINE_GATE_MS			100
 #define ENGINE_GATE_EVERY_MS	1000
+/* After one that was in vain the next comes later, up to this. */
+#define ENGINE_GATE_SELDOM_MS	60000
+
+/* A settle that takes this long, or lets so many facts pile up, is stalled. */
+#define ENGINE_STALL_MS			10000
+#define ENGINE_STALL_FACTS		100000
 
 typedef enum EnginePhase
 {
@@ -119,6 +125,8 @@ struct Engine
 	bool		heartbeat_due;
 	int64_t		gate_until_ms;	/* stream held up until */
 	int64_t		gate_next_ms;
+	int64_t		gate_every_ms;
+	int64_t		settle_sent_ms;
 
 	Route	   *routes;			/* by id */
 	struct FlightList spare_flights;
@@ -136,8 +144,8 @@ extern void engine_clock(Engine *engine, int64_t now_ms, int64_t wall_us);
 
 /* ---- what was read at the start, before anything runs ---- */
 
-/* engine_route: new or changed; true if the sink must be opened anew. */
-extern bool engine_route(Engine *engine, const RouteSpec *spec,
+/* engine_route: new or changed. */
+extern void engine_route(Engine *engine, const RouteSpec *spec,
 						 bool keeps_order);
 /* engine_routes_read: all have been told; unknown ones do not exist. */
 extern void engine_routes_read(Engine *engine);
@@ -183,6 +191,8 @@ extern void engine_segment(Engine *engine, int16_t route_id,
 						   const Segment *segment, const IdSet *done);
 extern void engine_segments(Engine *engine, int16_t route_id);
 extern void engine_body(FetchBatch *batch, const WireMessage *wire);
+/* engine_unreadable: the row was found, and is not as it should be. */
+extern void engine_unreadable(FetchBatch *batch, int64_t id);
 extern void engine_fetched(Engine *engine, FetchBatch *batch);
 /* engine_settled: committed. The position that may be confirmed, or 0. */
 extern uint64_t engine_settled(Engine *engine);
@@ -197,11 +207,14 @@ extern int64_t engine_next_ms(const Engine *engine);
 extern void engine_heartbeat(Engine *engine);
 /* engine_idle: nothing under way, nothing to settle; for the drain. */
 extern bool engine_idle(const Engine *engine);
+/* engine_is_stalled: a settle is out for too long, too much waits for it. */
+extern bool engine_is_stalled(const Engine *engine);
 /* engine_drain: take nothing new to the sinks any more. */
 extern void engine_drain(Engine *engine);
 
 /* ---- for the routes ---- */
 
+extern uint32_t engine_inflight(Engine *engine, int16_t route_id);
 extern Route *engine_find_route(Engine *engine, int16_t id);
 extern Facts *engine_facts(Engine *engine);
 /* engine_placed: one route less on which the message has no place. */

@@ -407,5 +407,6 @@ intake_pour(Engine *engine, int64_t room)
 bool
 intake_wants_pause(const Engine *engine)
 {
-	return engine->stream_pours > 0;
+	return engine->stream_pours > 0 || engine->recovering > 0 ||
+		engine_is_stalled(engine);
 }

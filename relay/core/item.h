@@ -51,6 +51,7 @@ struct Item
 	int64_t		run;
 	int64_t		pos;
 	int32_t		attempts;		/* made so far */
+	int64_t		taken_ms;		/* by the lane, from the stream */
 	Item	  **batch_slot;		/* in the fetch under way; NULL: in none */
 	TAILQ_ENTRY(Item) in_key;
 	TAILQ_ENTRY(Item) in_lane;

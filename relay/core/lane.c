@@ -175,12 +175,22 @@ may_go(const Route *route, const Item *item)
 	return !is_blocked(key) && (key->inflight == 0 || route->keeps_order);
 }
 
+static Item *
+first_ready(const Route *route, bool retries_only)
+{
+	Item	   *item = TAILQ_FIRST(&route->ready);
+
+	while (item != NULL && retries_only && item->row == NULL)
+		item = TAILQ_NEXT(item, in_state);
+	return item;
+}
+
 Item *
-lane_next(Route *route)
+lane_next(Route *route, bool retries_only)
 {
 	Item	   *item;
 
-	while ((item = TAILQ_FIRST(&route->ready)) != NULL)
+	while ((item = first_ready(route, retries_only)) != NULL)
 	{
 		lane_set_state(route, item, ITEM_QUEUED);
 		if (may_go(route, item))

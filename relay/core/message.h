@@ -23,6 +23,7 @@ typedef struct Message
 	uint32_t	len;
 	int64_t    *account;		/* bytes held in all, len is part of it */
 	uint32_t	refs;			/* items that point here */
+	bool		unreadable;		/* its row is not as it should be */
 	bool		open;			/* taken from the stream and not yet resolved */
 	uint16_t	unplaced;		/* routes with no answer and no row, if open */
 	uint64_t	ticket;			/* of position.h, if open */

@@ -26,6 +26,7 @@ typedef enum OutcomeClass
 typedef struct Outcome
 {
 	OutcomeClass class;
+	bool		held_back;		/* not sent: one before it failed */
 	int			status;			/* HTTP status or Kafka error code; 0: none */
 	int64_t		retry_after_ms; /* what the destination asked for; -1: nothing */
 	int64_t		duration_us;	/* of the attempt */

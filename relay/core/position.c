@@ -41,6 +41,8 @@ uint64_t
 position_begin(Position *position, uint64_t commit_end, int64_t commit_time)
 {
 	if (position->next - position->head >= position->room)
+		position_resolved(position);
+	if (position->next - position->head >= position->room)
 		grow(position);
 	*position_ticket(position, position->next) =
 		(Ticket) {.commit_end = commit_end, .commit_time = commit_time};

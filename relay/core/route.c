@@ -12,23 +12,6 @@
 #include "core/mem.h"
 #include "core/retry.h"
 
-const int64_t route_bucket_us[ROUTE_BUCKETS - 1] = {
-	250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000,
-	250000, 500000, 1000000, 2500000, 5000000, 10000000
-};
-
-static void
-observe(Histogram *histogram, int64_t us)
-{
-	int			i = 0;
-
-	while (i < ROUTE_BUCKETS - 1 && us > route_bucket_us[i])
-		i++;
-	histogram->buckets[i]++;
-	histogram->count++;
-	histogram->sum_us += us > 0 ? us : 0;
-}
-
 Route *
 route_new(Engine *engine, int16_t id)
 {
@@ -107,8 +90,8 @@ route_backlog_count(const Route *route)
 /* ---------- modes ---------- */
 
 /* What is under way stays in the lane, and what is before it of its key. */
-static void
-choose_stayers(Route *route)
+void
+route_choose_stayers(Route *route)
 {
 	Item	   *item;
 
@@ -133,7 +116,7 @@ route_to_backlog(Route *route)
 	if (route->mode == ROUTE_BACKLOG)
 		return;
 	route->mode = ROUTE_BACKLOG;
-	choose_stayers(route);
+	route_choose_stayers(route);
 	for (item = TAILQ_FIRST(&route->lane); item != NULL; item = next)
 	{
 		Key		   *key = item->key;
@@ -176,7 +159,9 @@ route_take(Route *route, Message *message)
 	Item	   *item;
 
 	if (route->lane_count >= ROUTE_LANE_MAX ||
-		route->nrows >= ROUTE_ROWS_MAX || engine_over_budget(route->engine))
+		route->nrows >= ROUTE_ROWS_MAX ||
+		(engine_over_budget(route->engine) &&
+		 route->lane_count >= ROUTE_LANE_SHORT))
 		route_to_backlog(route);
 	if (route->mode == ROUTE_BACKLOG)
 	{
@@ -188,6 +173,7 @@ route_take(Route *route, Message *message)
 	item = lane_new_item(message);
 	item->run = route->engine->run;
 	item->pos = route->tail.pos_next++;
+	item->taken_ms = route->engine->now_ms;
 	lane_append(route, item);
 }
 
@@ -232,7 +218,7 @@ send_ready(Route *route)
 	Item	   *item;
 
 	while (route_able(route) && !engine->hold && !engine->draining &&
-		   !route->sink_full)
+		   !route->sink_full && !engine_is_stalled(engine))
 	{
 		bool		dropped = route->spec.state == SPEC_DROPPED;
 
@@ -241,19 +227,36 @@ send_ready(Route *route)
 			 !circuit_may_send(&route->circuit, (int) route->inflight,
 							   engine->now_ms)))
 			break;
-		item = lane_next(route);
+		/* no more can fail than can be held as rows */
+		item = lane_next(route, !dropped && route->nrows >= ROUTE_ROWS_MAX);
 		if (item == NULL)
 			break;
-		if (dropped)
+		if (item->message->unreadable)
+			bury(route, item, "the row in outbox.message cannot be read");
+		else if (dropped)
 			bury(route, item, "the route was dropped");
 		else if (!submit(route, item))
 			break;
 	}
 }
 
+static bool
+is_too_old(const Route *route)
+{
+	const Item *item = TAILQ_FIRST(&route->lane);
+
+	return route->mode == ROUTE_STREAM && item != NULL &&
+		route->engine->now_ms - item->taken_ms >= ROUTE_LANE_MS;
+}
+
 void
 route_run(Route *route)
 {
+	if (is_too_old(route))
+		route_to_backlog(route);
+	if (route->evict)
+		window_evict(route);
+	route->evict = false;
 	park_run(route);
 	window_run(route);
 	send_ready(route);
@@ -270,7 +273,7 @@ delivered(Route *route, Item *item)
 	Facts	   *facts = engine_facts(engine);
 
 	if (item->message->commit_time > 0)
-		observe(&route->stats.commit_to_delivered,
+		histogram_observe(&route->stats.commit_to_delivered,
 				engine->wall_us - item->message->commit_time);
 	if (item->row != NULL)
 	{
@@ -312,11 +315,18 @@ transient(Route *route, Item *item, const Outcome *outcome)
 	int64_t		delay_ms;
 	RetryVerdict verdict;
 
+	if (outcome->held_back && before != CIRCUIT_PROBING)
+	{
+		/* not its fault, and no attempt of its own */
+		return_item(route, item);
+		return;
+	}
 	if (circuit_failed(&route->circuit, item->message->id, engine->now_ms))
 	{
 		route->stats.circuit_opened += before == CIRCUIT_CLOSED;
 		return_item(route, item);
 		route_to_backlog(route);
+		route->evict = true;
 		return;
 	}
 	if (item->row == NULL && key != NULL &&
@@ -374,7 +384,7 @@ route_done(Route *route, Item *item, const Outcome *outcome)
 
 	land(route, item);
 	route->stats.outcomes[outcome->class]++;
-	observe(&route->stats.attempt, outcome->duration_us);
+	histogram_observe(&route->stats.attempt, outcome->duration_us);
 	if (outcome->class != OUTCOME_OK || route->spec.trace_all)
 	{
 		facts_attempt(engine_facts(engine), item->message->id,
@@ -462,6 +472,9 @@ route_next_ms(const Route *route)
 		return next;
 	if (row != NULL && route->nretries < park_allowed(route))
 		next = row->due_ms;
+	if (route->mode == ROUTE_STREAM && !TAILQ_EMPTY(&route->lane) &&
+		TAILQ_FIRST(&route->lane)->taken_ms + ROUTE_LANE_MS < next)
+		next = TAILQ_FIRST(&route->lane)->taken_ms + ROUTE_LANE_MS;
 	if (route->reread_ms > 0 && route->batch == NULL &&
 		route->reread_ms < next)
 		next = route->reread_ms;

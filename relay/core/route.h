@@ -22,6 +22,7 @@
 #include "core/circuit.h"
 #include "core/delivery.h"
 #include "core/due.h"
+#include "core/histogram.h"
 #include "core/keys.h"
 #include "core/spec.h"
 #include "core/tail.h"
@@ -29,6 +30,19 @@
 /* Items in the lane of a route; one more and it goes to BACKLOG. */
 #ifndef ROUTE_LANE_MAX
 #define ROUTE_LANE_MAX		16384
+#endif
+
+/*
+ * What waits longer than this in STREAM mode goes to the backlog with all that
+ * is behind it: it holds up P, and with it the WAL.
+ */
+#ifndef ROUTE_LANE_MS
+#define ROUTE_LANE_MS		5000
+#endif
+
+/* A lane this short is not cut when memory is short: others fill it. */
+#ifndef ROUTE_LANE_SHORT
+#define ROUTE_LANE_SHORT	64
 #endif
 
 /* Waiting rows of a route held in memory; past it nothing more is parked. */
@@ -93,17 +107,6 @@ typedef struct Flight
 
 LIST_HEAD(FlightList, Flight);
 
-/* Upper bounds in microseconds; the last bucket has none. */
-#define ROUTE_BUCKETS	16
-extern const int64_t route_bucket_us[ROUTE_BUCKETS - 1];
-
-typedef struct Histogram
-{
-	uint64_t	buckets[ROUTE_BUCKETS];
-	uint64_t	count;
-	int64_t		sum_us;
-} Histogram;
-
 typedef struct RouteStats
 {
 	uint64_t	outcomes[3];	/* attempts, by OutcomeClass */
@@ -152,6 +155,8 @@ struct Route
 	int64_t		seq_read;		/* up to here segments have been read */
 	int64_t		seq_asked;		/* seq_written when they were asked for */
 	bool		backlog_reading;
+	bool		evict;			/* the window, at the next turn */
+	bool		discard_read;	/* segments under way come too late */
 	bool		pouring;		/* earlier ones are still to be written */
 	STAILQ_HEAD(, Segment) segments;
 	struct ItemList loading;
@@ -182,6 +187,8 @@ extern void route_requeue(Route *route);
 extern void route_flush(Route *route, Facts *facts);
 /* route_settled: that settle is committed. */
 extern void route_settled(Route *route);
+/* route_choose_stayers: sets stays of what may not leave the lane. */
+extern void route_choose_stayers(Route *route);
 /* route_able: it is known and not paused. */
 extern bool route_able(const Route *route);
 /* route_next_ms: when route_run has something to do by itself; INT64_MAX. */
@@ -204,7 +211,7 @@ extern void lane_append(Route *route, Item *item);
 /* lane_wake: what of this key may go now, or must be parked. */
 extern void lane_wake(Route *route, Key *key);
 /* lane_next: the next item to send, taken from the ready list; or NULL. */
-extern Item *lane_next(Route *route);
+extern Item *lane_next(Route *route, bool retries_only);
 extern void lane_put_back(Route *route, Item *item);
 /* lane_recall: it and all of its key behind it have to be called up again. */
 extern void lane_recall(Route *route, Item *item);
@@ -245,6 +252,10 @@ extern void window_segment(Route *route, const Segment *segment,
 extern void window_segments(Route *route);
 extern void window_body(FetchBatch *batch, const WireMessage *wire);
 extern void window_fetched(FetchBatch *batch);
+/* window_unreadable: found, and not as it should be. */
+extern void window_unreadable(FetchBatch *batch, int64_t id);
+/* window_evict: forgets what is not under way; it is read anew later. */
+extern void window_evict(Route *route);
 extern void window_reset(Route *route);
 
 #endif							/* OUTBOX_ROUTE_H */

@@ -46,4 +46,7 @@ typedef struct RouteSpec
 	int32_t		concurrency;	/* deliveries under way at once */
 } RouteSpec;
 
+/* spec_needs_new_sink: what a sink opened for a was told differs in b. */
+extern bool spec_needs_new_sink(const RouteSpec *a, const RouteSpec *b);
+
 #endif							/* OUTBOX_SPEC_H */

@@ -28,7 +28,8 @@ window_size(const Route *route)
 	if (!route_able(route) || route->engine->hold)
 		return 0;
 	if (route->circuit.state != CIRCUIT_CLOSED)
-		return 1;
+		return circuit_may_send(&route->circuit, (int) route->inflight,
+								route->engine->now_ms) ? 1 : 0;
 	return engine_over_budget(route->engine)
 		? WINDOW_ITEMS_SHORT : WINDOW_ITEMS;
 }
@@ -39,6 +40,28 @@ free_segment(Segment *segment)
 	mem_free(segment->ids);
 	mem_free(segment->gone);
 	mem_free(segment);
+}
+
+static void
+drop_segments(Route *route)
+{
+	Segment    *segment;
+
+	while ((segment = STAILQ_FIRST(&route->segments)) != NULL)
+	{
+		STAILQ_REMOVE_HEAD(&route->segments, link);
+		free_segment(segment);
+	}
+}
+
+static void
+drop_loading(Route *route, Item *item)
+{
+	lane_set_state(route, item, ITEM_QUEUED);
+	if (item->batch_slot != NULL)
+		*item->batch_slot = NULL;
+	message_unref(item->message);
+	mem_free(item);
 }
 
 static void
@@ -117,8 +140,11 @@ mark_gone(const Route *route, Segment *segment)
 void
 window_segment(Route *route, const Segment *from, const IdSet *done)
 {
-	Segment    *segment = mem_alloc(sizeof(*segment));
+	Segment    *segment;
 
+	if (route->discard_read)
+		return;
+	segment = mem_alloc(sizeof(*segment));
 	*segment = *from;
 	segment->next = 0;
 	segment->ids = mem_copy(from->ids, from->nids * sizeof(int64_t));
@@ -135,6 +161,12 @@ void
 window_segments(Route *route)
 {
 	route->backlog_reading = false;
+	if (route->discard_read)
+	{
+		/* asked for before the window was evicted */
+		route->discard_read = false;
+		return;
+	}
 	/* numbers that were reserved, or whose segment has gone */
 	if (STAILQ_EMPTY(&route->segments) && route->seq_asked > route->seq_read)
 		route->seq_read = route->seq_asked;
@@ -153,6 +185,7 @@ batch_size(const Route *route)
 	return size > ROUTE_FETCH_MAX ? ROUTE_FETCH_MAX : (uint32_t) size;
 }
 
+/* Something is always read, so that a route goes on when others fill memory. */
 static void
 add_to_batch(FetchBatch *batch, struct ItemList *list, uint32_t most)
 {
@@ -168,6 +201,8 @@ add_to_batch(FetchBatch *batch, struct ItemList *list, uint32_t most)
 		batch->items[batch->count] = item;
 		item->batch_slot = &batch->items[batch->count];
 		batch->count++;
+		if (engine_over_budget(batch->route->engine))
+			break;
 	}
 }
 
@@ -197,6 +232,14 @@ wake_shared(Route *route)
 	}
 }
 
+/* Over the budget what is there goes first; but what is due is always read. */
+static bool
+may_load(const Route *route)
+{
+	return !engine_over_budget(route->engine) ||
+		(route->inflight == 0 && TAILQ_EMPTY(&route->ready));
+}
+
 static void
 fetch(Route *route)
 {
@@ -207,14 +250,15 @@ fetch(Route *route)
 		return;
 	wake_shared(route);
 	if (TAILQ_EMPTY(&route->reading) && TAILQ_EMPTY(&route->loading))
-	{
 		route->reread_ms = route->missing_since_ms = 0;
+	if (TAILQ_EMPTY(&route->reading) &&
+		(TAILQ_EMPTY(&route->loading) || !may_load(route)))
 		return;
-	}
 	route->batch = mem_alloc(sizeof(FetchBatch));
 	route->batch->route = route;
 	add_to_batch(route->batch, &route->reading, most);
-	add_to_batch(route->batch, &route->loading, most);
+	if (may_load(route))
+		add_to_batch(route->batch, &route->loading, most);
 	assert(route->batch->count > 0);
 	engine->ops->fetch(engine->arg, route->batch);
 }
@@ -264,6 +308,51 @@ join_lane(Route *route)
 	}
 }
 
+/* A body that cannot be used: the message will be buried when its turn comes. */
+void
+window_unreadable(FetchBatch *batch, int64_t id)
+{
+	static const WireMessage nothing = {.type = {(const uint8_t *) "", 0}};
+	WireMessage wire = nothing;
+
+	for (uint32_t i = batch->cursor; i < batch->count; i++)
+		if (batch->ids[i] == id && batch->items[i] != NULL)
+			batch->items[i]->message->unreadable = true;
+	wire.id = id;
+	window_body(batch, &wire);
+}
+
+/*
+ * What is not under way leaves memory: the route will not send for a while,
+ * and what it holds would be short for others.
+ */
+void
+window_evict(Route *route)
+{
+	Item	   *item,
+			   *next;
+
+	if (route->mode != ROUTE_BACKLOG)
+		return;
+	route_choose_stayers(route);
+	for (item = TAILQ_FIRST(&route->lane); item != NULL; item = next)
+	{
+		Key		   *key = item->key;
+
+		next = TAILQ_NEXT(item, in_lane);
+		if (item->stays || !item->from_backlog)
+			continue;
+		lane_remove(route, item);
+		if (key != NULL)
+			keys_release(&route->keys, key);
+	}
+	while ((item = TAILQ_FIRST(&route->loading)) != NULL)
+		drop_loading(route, item);
+	drop_segments(route);
+	route->seq_read = 0;
+	route->discard_read = route->backlog_reading;
+}
+
 void
 window_fetched(FetchBatch *batch)
 {
@@ -295,13 +384,7 @@ window_fetched(FetchBatch *batch)
 void
 window_reset(Route *route)
 {
-	Segment    *segment;
-
-	while ((segment = STAILQ_FIRST(&route->segments)) != NULL)
-	{
-		STAILQ_REMOVE_HEAD(&route->segments, link);
-		free_segment(segment);
-	}
+	drop_segments(route);
 	mem_free(route->batch);
 	route->batch = NULL;
 }

@@ -111,6 +111,9 @@ close_sink(int r)
 	engine_sink_closed(engine, (int16_t) (r + 1));
 }
 
+/* What the sinks were opened for. */
+static RouteSpec opened[SIM_ROUTES];
+
 static void
 tell_routes(const SimRoute *routes)
 {
@@ -121,7 +124,10 @@ tell_routes(const SimRoute *routes)
 
 		if (!route->exists)
 			continue;
-		fresh = engine_route(engine, &route->spec, route->keeps_order);
+		engine_route(engine, &route->spec, route->keeps_order);
+		fresh = !relay->sinks[r].open ||
+			spec_needs_new_sink(&opened[r], &route->spec);
+		opened[r] = route->spec;
 		if (route->spec.state == SPEC_DROPPED)
 			close_sink(r);
 		else if (fresh)
