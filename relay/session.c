@@ -272,6 +272,8 @@ set_turn_timer(Session *session)
 	int64_t		next = engine_next_ms(&session->engine);
 	int64_t		now = loop_now_ms(session->loop);
 
+	if (session->ended)
+		return;					/* it is set, for the end */
 	if (next == INT64_MAX)
 		timer_clear(session->turn_timer);
 	else
@@ -290,6 +292,7 @@ session_turn(Session *session)
 	if (!session->engine_live)
 		return;
 	session_clock(session);
+	outlets_turn(&session->outlets);
 	engine_run(&session->engine);
 	session_reconcile(session);
 	pause_or_resume(session);
@@ -362,13 +365,22 @@ beat(void *arg)
 
 /* ---------- drain ---------- */
 
+/* Outside RUN nothing is confirmed, and what was settled is a repeat later. */
+static bool
+is_confirmed(const Session *session)
+{
+	return session->stream == NULL || session->engine.phase != ENGINE_RUN ||
+		stream_confirmed(session->stream) >= session->engine.settled_position;
+}
+
 static void
 drained(void *arg)
 {
 	Session    *session = arg;
 
-	if (engine_idle(&session->engine) &&
-		stream_confirmed(session->stream) >= session->engine.settled_position)
+	if (session->ended)
+		return;
+	if (engine_idle(&session->engine) && is_confirmed(session))
 		session_end(session, SESSION_DRAINED, "drained");
 	else if (loop_now_ms(session->loop) - session->wait_since_ms >
 			 DRAIN_LIMIT_MS)
@@ -383,7 +395,7 @@ drained(void *arg)
 void
 session_drain(Session *session)
 {
-	if (session->state != SESSION_RUNNING || session->stream == NULL)
+	if (!session->engine_live || session->engine.hold)
 	{
 		session_end(session, SESSION_DRAINED, "nothing was under way");
 		return;

@@ -20,6 +20,10 @@
 
 #define STREAM_RETRY_MS		1000
 
+/* SQLSTATEs of the replication commands */
+#define SLOT_IN_USE			"55006"
+#define SLOT_EXISTS			"42710"
+
 /* More than a route may have parked, so that none is left out. */
 #define WAITING_MOST		"50000"
 
@@ -141,6 +145,32 @@ stream_keepalive(void *arg, uint64_t server_end)
 	engine_passed(&session->engine, server_end);
 }
 
+static void
+walsender_ended(void *arg, const PGresult *result)
+{
+	Session    *session = arg;
+
+	if (!session_failed(session, result))
+		session_end(session, SESSION_LOST, "replication slot \"%s\" is in "
+					"use by another walsender", session->config->slot);
+}
+
+/*
+ * We have the lease, so whoever streams from the slot is a relay that is
+ * gone: its walsender may sit on a full socket for long.
+ */
+static void
+end_walsender(Session *session)
+{
+	char		timeout[24];
+	const char *values[] = {session->config->slot, timeout};
+
+	snprintf(timeout, sizeof(timeout), "%" PRId64,
+			 session->config->lease_timeout_ms);
+	db_query(session->db, "SELECT outbox_takeover($1, $2)", 2, values,
+			 DB_TEXT, walsender_ended, session);
+}
+
 /*
  * While there is no slot the relay works from the table, so the stream may be
  * tried again by itself.  Later the stream is as good as the lease.
@@ -150,7 +180,14 @@ stream_lost(void *arg, const Loss *loss)
 {
 	Session    *session = arg;
 
-	if (!session->slot_missing || session->streaming || loss->admin_shutdown)
+	if (strcmp(loss->sqlstate, SLOT_IN_USE) == 0 && !session->ended)
+	{
+		end_walsender(session);
+		return;
+	}
+	/* made by a connection whose answer was lost, or by somebody else */
+	if (!session->slot_missing || session->streaming ||
+		loss->admin_shutdown || strcmp(loss->sqlstate, SLOT_EXISTS) == 0)
 	{
 		session_end(session, SESSION_LOST, "replication connection: %s",
 					loss->reason);

@@ -136,6 +136,7 @@ checked(void *arg, const PGresult *result)
 	db_query(session->db, "SELECT set_config('search_path', $1, false),"
 			 " set_config('synchronous_commit', 'local', false),"
 			 " set_config('statement_timeout', '0', false),"
+			 " set_config('lock_timeout', '30s', false),"
 			 " set_config('idle_session_timeout', '0', false),"
 			 " set_config('DateStyle', 'ISO', false),"
 			 " set_config('TimeZone', 'UTC', false)",

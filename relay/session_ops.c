@@ -9,6 +9,7 @@
 
 #include "core/mem.h"
 #include "killpoint.h"
+#include "log.h"
 #include "session_private.h"
 #include "settle.h"
 
@@ -73,12 +74,15 @@ fetched(void *arg, const PGresult *result)
 	session_clock(session);
 	for (int i = 0; i < PQntuples(result); i++)
 	{
-		if (!rows_message(result, i, &message))
+		if (rows_message(result, i, &message))
+			engine_body(batch, &message);
+		else
 		{
-			session_shape(session, "outbox_fetch");
-			return;
+			log_error("unreadable", "the row of message %" PRId64 " in "
+					  "outbox.message is not as enqueue writes it; it goes "
+					  "DEAD", message.id);
+			engine_unreadable(batch, message.id);
 		}
-		engine_body(batch, &message);
 	}
 	engine_fetched(&session->engine, batch);
 }

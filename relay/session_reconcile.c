@@ -57,9 +57,13 @@ horizon_read(void *arg, const PGresult *result)
 	Session    *session = arg;
 	uint64_t	horizon;
 
-	if (session_failed(session, result) ||
-		!rows_lsn(result, 0, 0, &horizon))
+	if (session_failed(session, result))
 		return;
+	if (!rows_lsn(result, 0, 0, &horizon))
+	{
+		session_shape(session, "pg_current_wal_insert_lsn");
+		return;
+	}
 	kill_point("snapshot_read");
 	session_clock(session);
 	session->snapshot_out = false;
