@@ -47,6 +47,7 @@ const Setting config_settings[] = {
 	 .initial = "48MB",
 	 .min = 1 << 20,
 	 .max = INT64_C(64) << 30,
+	 .reloadable = true,
 	 .help = "bytes of messages held in memory, all routes together"},
 	{.section = "database",
 	 .name = "conninfo",

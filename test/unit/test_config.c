@@ -167,7 +167,7 @@ test_reload(void)
 		 ""},
 		{DATABASE "[relay]\nname = b\nlisten = a:1\n", "name, listen"},
 		{"[relay]\nname = a\nmemory_budget = 1GB\n[database]\nconninfo = y\n",
-		 "memory_budget, conninfo"},
+		 "conninfo"},
 		{DATABASE "[relay]\nname = a\n[http]\nca_file = x\n", "ca_file"},
 		{DATABASE "[relay]\nname = a\n[http]\nallow_targets = ::1/128\n",
 		 "allow_targets"},
