@@ -213,6 +213,8 @@ BEGIN
 	IF $5 IS NOT NULL THEN
 		PERFORM outbox.route_check_list($5, 'tags');
 	END IF;
+	/* else the first enqueue would, and hold up others until it commits */
+	PERFORM outbox.register();
 	INSERT INTO outbox.route (name, kind, target, types, tags, options)
 	VALUES ($1, $2, $3, $4, $5, outbox.route_options($2, '{}', $6))
 	ON CONFLICT (name) WHERE state <> 'dropped' DO NOTHING
