@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: PostgreSQL
  */
 #include <getopt.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +14,12 @@
 #include "relay.h"
 
 #define ERROR_MAX	512
+
+/*
+ * Messages come and go in bursts. Giving the heap back between two of them and
+ * taking it again costs more than all else the core does with a message.
+ */
+#define HEAP_KEPT	(16 * 1024 * 1024)
 
 enum
 {
@@ -56,6 +63,7 @@ main(int argc, char **argv)
 	Config	   *config;
 	int			option;
 
+	mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
 	while ((option = getopt_long(argc, argv, "c:hV", options, NULL)) != -1)
 		switch (option)
 		{
