@@ -242,6 +242,13 @@ def suite_relay(run):
     return prove(run, run.files("test/t/*.pl"), JOBS)
 
 
+def suite_docs(run):
+    relay = build_relay(run)
+    if relay is None:
+        return [Result("build", 0, 1, run.log("build"))]
+    return [run.tap("docs", ["test/docs"], env={"OUTBOX_RELAY": relay})]
+
+
 def suite_kafka(run):
     files = run.files("test/t_kafka/*.pl")
     if not files:
@@ -318,6 +325,7 @@ def suite_pgtap(run, cluster):
 # Each suite with the folder whose presence says that it has tests.
 SUITES = {
     "lint": (suite_lint, "test"),
+    "docs": (suite_docs, "doc"),
     "unit": (suite_unit, "test/unit"),
     "fuzz": (suite_fuzz, "test/fuzz"),
     "shell": (suite_shell, "test/shell"),
