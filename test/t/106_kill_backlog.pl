@@ -32,6 +32,14 @@ load_route(
 	retry_max_ms => 300,
 	max_attempts => 1000);
 
+# One answer: most are good, some take longer than a settle.
+sub answer
+{
+	my $dice = rand();
+
+	return $dice < 0.1 ? '503' : $dice < 0.3 ? 'slow:0.15' : '200';
+}
+
 # Answers with a share of failures, and stretches that open the circuit.
 sub misbehave
 {
@@ -39,7 +47,7 @@ sub misbehave
 
 	foreach my $stretch (1 .. 3)
 	{
-		push @answers, map { rand() < 0.1 ? '503' : '200' } 1 .. 15 + rand 20;
+		push @answers, map { answer() } 1 .. 15 + rand 20;
 		push @answers, ('503') x (6 + rand 6), ('reset') x rand 2;
 	}
 	$receiver->script('/hook', @answers);
