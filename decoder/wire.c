@@ -371,10 +371,7 @@ get_payload(WireReader *reader, WireMessage *message)
 void
 wire_reader_init(WireReader *reader, const void *data, size_t len)
 {
-	reader->data = data;
-	reader->len = len;
-	reader->pos = 0;
-	reader->error = NULL;
+	*reader = (WireReader){.data = data, .len = len};
 }
 
 /*
