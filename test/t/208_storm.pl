@@ -98,8 +98,9 @@ my %blow = (
 		slot("SELECT pg_replication_slot_advance('outbox',"
 			  . ' pg_current_wal_flush_lsn())');
 	},
-	refuse => sub { $receiver->script('/hook', ('503') x 10) },
-	reset => sub { $receiver->script('/hook', ('reset', 'close') x 5) },
+	# few enough that the probes of an open circuit use them up in seconds
+	refuse => sub { $receiver->script('/hook', ('503') x 6) },
+	reset => sub { $receiver->script('/hook', ('reset', 'close') x 3) },
 	crash => sub {
 		$node->stop('immediate');
 		$node->start;
