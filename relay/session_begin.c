@@ -23,6 +23,7 @@
 /* SQLSTATEs of the replication commands */
 #define SLOT_IN_USE			"55006"
 #define SLOT_EXISTS			"42710"
+#define SLOT_REFUSED		"42501"
 
 /* More than a route may have parked, so that none is left out. */
 #define WAITING_MOST		"50000"
@@ -171,6 +172,18 @@ end_walsender(Session *session)
 			 DB_TEXT, walsender_ended, session);
 }
 
+/* Once a fault, however often it is tried. */
+static void
+note_slot_fault(Session *session, const char *reason)
+{
+	if (strcmp(session->slot_fault, reason) == 0)
+		return;
+	snprintf(session->slot_fault, sizeof(session->slot_fault), "%s", reason);
+	log_warning("slot_not_made", "replication slot \"%s\" could not be made: "
+				"%s; delivering from the table meanwhile, and trying again",
+				session->config->slot, reason);
+}
+
 /*
  * While there is no slot the relay works from the table, so the stream may be
  * tried again by itself.  Later the stream is as good as the lease.
@@ -193,9 +206,15 @@ stream_lost(void *arg, const Loss *loss)
 					loss->reason);
 		return;
 	}
-	log_warning("slot_not_made", "replication slot \"%s\" could not be made: "
-				"%s; delivering from the table meanwhile",
-				session->config->slot, loss->reason);
+	if (strcmp(loss->sqlstate, SLOT_REFUSED) == 0)
+	{
+		session_end(session, SESSION_FATAL, "the server refuses to make "
+					"replication slot \"%s\": %s; outbox_decoder must stand in "
+					"output_plugin_libraries, and the role must have "
+					"REPLICATION", session->config->slot, loss->reason);
+		return;
+	}
+	note_slot_fault(session, loss->reason);
 	stream_close(session->stream);
 	session->stream = NULL;
 	timer_set(session->stream_timer, STREAM_RETRY_MS);

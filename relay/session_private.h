@@ -37,6 +37,7 @@ struct Session
 	bool		streaming;		/* START_REPLICATION has been answered */
 	bool		stream_paused;
 	bool		slot_missing;	/* to be made, meanwhile table mode */
+	char		slot_fault[LOSS_REASON_MAX];	/* why not, as it was logged */
 	bool		table_mode;		/* until the stream has begun */
 	Timer	   *step_timer;		/* the next try of the step it is at */
 	Timer	   *turn_timer;		/* engine_next_ms */
