@@ -187,8 +187,8 @@ took_over(void *arg, const PGresult *result)
 	timer_set(session->step_timer, LEASE_RETRY_MS);
 }
 
-static void
-take_over(Session *session)
+void
+session_take_over(Session *session, DbCall then)
 {
 	char		timeout[24];
 	const char *values[] = {session->config->slot, timeout};
@@ -196,7 +196,7 @@ take_over(Session *session)
 	snprintf(timeout, sizeof(timeout), "%" PRId64,
 			 session->config->lease_timeout_ms);
 	db_query(session->db, "SELECT outbox_takeover($1, $2)", 2, values,
-			 DB_TEXT, took_over, session);
+			 DB_TEXT, then, session);
 }
 
 static void
@@ -215,7 +215,7 @@ leased(void *arg, const PGresult *result)
 	if (session->state != SESSION_STANDBY)
 		log_info("standby", "another relay holds the lease of this database");
 	session->state = SESSION_STANDBY;
-	take_over(session);
+	session_take_over(session, took_over);
 }
 
 void

@@ -156,22 +156,6 @@ walsender_ended(void *arg, const PGresult *result)
 					"use by another walsender", session->config->slot);
 }
 
-/*
- * We have the lease, so whoever streams from the slot is a relay that is
- * gone: its walsender may sit on a full socket for long.
- */
-static void
-end_walsender(Session *session)
-{
-	char		timeout[24];
-	const char *values[] = {session->config->slot, timeout};
-
-	snprintf(timeout, sizeof(timeout), "%" PRId64,
-			 session->config->lease_timeout_ms);
-	db_query(session->db, "SELECT outbox_takeover($1, $2)", 2, values,
-			 DB_TEXT, walsender_ended, session);
-}
-
 /* Once a fault, however often it is tried. */
 static void
 note_slot_fault(Session *session, const char *reason)
@@ -195,7 +179,11 @@ stream_lost(void *arg, const Loss *loss)
 
 	if (strcmp(loss->sqlstate, SLOT_IN_USE) == 0 && !session->ended)
 	{
-		end_walsender(session);
+		/*
+		 * We have the lease, so whoever streams from the slot is a relay
+		 * that is gone: its walsender may sit on a full socket for long.
+		 */
+		session_take_over(session, walsender_ended);
 		return;
 	}
 	/* made by a connection whose answer was lost, or by somebody else */

@@ -87,6 +87,9 @@ extern bool session_failed(Session *session, const PGresult *result);
 extern void session_shape(Session *session, const char *function);
 extern void session_clock(Session *session);
 
+/* session_take_over: outbox_takeover, its answer goes to then. */
+extern void session_take_over(Session *session, DbCall then);
+
 /* session_check: calls session_lease in the end, or ends the session. */
 extern void session_check(Session *session);
 extern void session_lease(Session *session);
