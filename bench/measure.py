@@ -45,18 +45,23 @@ def percentile(values, share):
     return values[min(len(values) - 1, int(share * len(values)))]
 
 
-def histogram_quantile(text, name, share, **labels):
-    """From a Prometheus histogram, linear within a bucket; milliseconds."""
+def histogram(text, name, **labels):
+    """{upper bound: how many up to it} of a Prometheus histogram."""
     wanted = "".join(r'(?=[^}]*\b%s="%s")' % pair for pair in labels.items())
     found = re.findall(r'^%s_bucket\{%s[^}]*le="([^"]+)"[^}]*\} (\d+)'
                        % (name, wanted), text, re.M)
-    buckets = [(float(bound), int(count)) for bound, count in found]
-    rank = share * buckets[-1][1]
+    return {float(bound): int(count) for bound, count in found}
+
+
+def quantile(before, after, share):
+    """Of what came between two histograms, linear within a bucket; ms."""
+    counts = {bound: after[bound] - before.get(bound, 0) for bound in after}
+    rank = share * max(counts.values())
     low, below = 0.0, 0
-    for bound, count in buckets:
+    for bound, count in sorted(counts.items()):
         if count >= rank:
             if bound == float("inf"):
-                return low * 1000
+                break
             part = (rank - below) / (count - below)
             return (low + (bound - low) * part) * 1000
         low, below = bound, count
