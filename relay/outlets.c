@@ -14,6 +14,9 @@
 
 #define ERROR_MAX	512
 
+/* How long deliveries under way may hold up a change of their route. */
+#define CHANGE_WAIT_MS	5000
+
 struct Outlet
 {
 	Outlets    *outlets;
@@ -22,6 +25,7 @@ struct Outlet
 	RouteSpec	spec;			/* as it is to be */
 	RouteSpec	opened;			/* as the sink was opened for */
 	bool		changing;		/* to spec, when nothing is under way */
+	int64_t		changing_since_ms;
 	char		fault[ERROR_MAX];	/* why, as it was logged */
 	Outlet	   *next;
 };
@@ -139,9 +143,8 @@ change(Outlet *outlet)
 }
 
 /*
- * A sink is not cut off while deliveries are out, which would send them
- * again: the route rests until the last has its answer, for at most the
- * time-out of an attempt.
+ * A sink is not cut off at once while deliveries are out, which would send
+ * them again: the route rests until the last has its answer.
  */
 void
 outlets_tell(Outlets *outlets, const RouteSpec *spec)
@@ -151,6 +154,8 @@ outlets_tell(Outlets *outlets, const RouteSpec *spec)
 	if (outlet == NULL)
 		outlet = add(outlets, spec->id);
 	outlet->spec = *spec;
+	if (!outlet->changing)
+		outlet->changing_since_ms = loop_now_ms(outlets->loop);
 	outlet->changing = outlet->sink != NULL &&
 		spec_needs_new_sink(&outlet->opened, spec) &&
 		engine_inflight(outlets->engine, spec->id) > 0;
@@ -165,7 +170,9 @@ outlets_turn(Outlets *outlets)
 {
 	for (Outlet *outlet = outlets->first; outlet; outlet = outlet->next)
 		if (outlet->changing &&
-			engine_inflight(outlets->engine, outlet->route_id) == 0)
+			(engine_inflight(outlets->engine, outlet->route_id) == 0 ||
+			 loop_now_ms(outlets->loop) - outlet->changing_since_ms >=
+			 CHANGE_WAIT_MS))
 			change(outlet);
 }
 
