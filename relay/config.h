@@ -19,16 +19,16 @@
 /* One property of a [kafka NAME] section, handed to librdkafka as it is. */
 typedef struct KafkaProperty
 {
-	char	   *name;
-	char	   *value;
-	int			line;
+	char *name;
+	char *value;
+	int line;
 	struct KafkaProperty *next;
 } KafkaProperty;
 
 typedef struct KafkaCluster
 {
-	char	   *name;
-	int			line;
+	char *name;
+	int line;
 	KafkaProperty *properties;
 	struct KafkaCluster *next;
 } KafkaCluster;
@@ -36,29 +36,29 @@ typedef struct KafkaCluster
 /* A network in CIDR notation. */
 typedef struct Network
 {
-	int			family;			/* AF_INET or AF_INET6 */
-	uint8_t		address[16];
-	int			bits;
+	int family; /* AF_INET or AF_INET6 */
+	uint8_t address[16];
+	int bits;
 } Network;
 
 typedef struct Config
 {
-	char	   *path;
+	char *path;
 	/* [relay] */
-	char	   *name;			/* instance; default host:pid */
-	char	   *listen;			/* host:port, port 0: any; "" none */
-	char	   *log_level;		/* debug info warning error */
-	char	   *log_format;		/* text json */
-	int64_t		memory_budget;	/* bytes of message bodies held */
+	char *name;            /* instance; default host:pid */
+	char *listen;          /* host:port, port 0: any; "" none */
+	char *log_level;       /* debug info warning error */
+	char *log_format;      /* text json */
+	int64_t memory_budget; /* bytes of message bodies held */
 	/* [database] */
-	char	   *conninfo;
-	char	   *slot;
-	int64_t		lease_timeout_ms;
-	int64_t		reconcile_wait_ms;	/* longest hold; order is not promised past it */
+	char *conninfo;
+	char *slot;
+	int64_t lease_timeout_ms;
+	int64_t reconcile_wait_ms; /* longest hold; order is not promised past it */
 	/* [http] */
-	Network    *allow_targets;
-	int			nallow_targets;
-	char	   *ca_file;		/* NULL: the system's */
+	Network *allow_targets;
+	int nallow_targets;
+	char *ca_file; /* NULL: the system's */
 	/* [kafka NAME] */
 	KafkaCluster *kafka;
 } Config;
@@ -82,6 +82,7 @@ extern const KafkaCluster *config_kafka(const Config *config, const char *name);
 /* config_print_reference: every setting as a Markdown table, for doc/. */
 extern void config_print_reference(FILE *out);
 /* config_reload_diff: names of changed settings that need a restart, "" none. */
-extern void config_reload_diff(const Config *old, const Config *fresh, char *names, size_t size);
+extern void config_reload_diff(const Config *old, const Config *fresh,
+							   char *names, size_t size);
 
-#endif							/* OUTBOX_CONFIG_H */
+#endif /* OUTBOX_CONFIG_H */

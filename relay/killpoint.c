@@ -15,9 +15,9 @@
 void
 kill_point(const char *name)
 {
-	static int	left = -1;
+	static int left = -1;
 	const char *chosen = getenv("OUTBOX_KILL_AT");
-	size_t		len = strlen(name);
+	size_t len = strlen(name);
 
 	if (chosen == NULL || strncmp(chosen, name, len) != 0 ||
 		(chosen[len] != '\0' && chosen[len] != ':'))
@@ -28,4 +28,4 @@ kill_point(const char *name)
 		kill(getpid(), SIGKILL);
 }
 
-#endif							/* OUTBOX_KILL_POINTS */
+#endif /* OUTBOX_KILL_POINTS */

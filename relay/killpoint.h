@@ -14,7 +14,7 @@
 #ifdef OUTBOX_KILL_POINTS
 extern void kill_point(const char *name);
 #else
-#define kill_point(name)	((void) 0)
+#define kill_point(name) ((void) 0)
 #endif
 
-#endif							/* OUTBOX_KILLPOINT_H */
+#endif /* OUTBOX_KILLPOINT_H */

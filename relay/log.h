@@ -25,12 +25,12 @@ extern void log_configure(const char *level, const char *format);
 extern bool log_enabled(LogLevel level);
 
 /* log_write: event is a short constant slug such as "circuit_open". */
-extern void log_write(LogLevel level, const char *event, const char *format,...)
-	__attribute__((format(printf, 3, 4)));
+extern void log_write(LogLevel level, const char *event, const char *format,
+					  ...) __attribute__((format(printf, 3, 4)));
 
-#define log_debug(...)		log_write(LOG_LEVEL_DEBUG, __VA_ARGS__)
-#define log_info(...)		log_write(LOG_LEVEL_INFO, __VA_ARGS__)
-#define log_warning(...)	log_write(LOG_LEVEL_WARNING, __VA_ARGS__)
-#define log_error(...)		log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_debug(...) log_write(LOG_LEVEL_DEBUG, __VA_ARGS__)
+#define log_info(...) log_write(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)
+#define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 
-#endif							/* OUTBOX_LOG_H */
+#endif /* OUTBOX_LOG_H */

@@ -15,16 +15,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LOOP_READ	0x01
-#define LOOP_WRITE	0x02
+#define LOOP_READ 0x01
+#define LOOP_WRITE 0x02
 
 typedef struct Loop Loop;
 typedef struct Watch Watch;
 typedef struct Timer Timer;
 
-typedef void (*WatchCall) (void *arg, int fd, unsigned events);
-typedef void (*TimerCall) (void *arg);
-typedef void (*SignalCall) (void *arg, int signo);
+typedef void (*WatchCall)(void *arg, int fd, unsigned events);
+typedef void (*TimerCall)(void *arg);
+typedef void (*SignalCall)(void *arg, int signo);
 
 /*
  * loop_new: NULL only when the operating system refuses.  From then on the
@@ -34,7 +34,7 @@ extern Loop *loop_new(void);
 extern void loop_free(Loop *loop);
 
 /* loop_run: until loop_stop; returns the code given to it. */
-extern int	loop_run(Loop *loop);
+extern int loop_run(Loop *loop);
 extern void loop_stop(Loop *loop, int exit_code);
 
 /* loop_now_ms, loop_now_us: monotonic, read once a turn. */
@@ -44,7 +44,8 @@ extern int64_t loop_now_us(const Loop *loop);
 extern int64_t loop_wall_us(const Loop *loop);
 
 /* loop_watch: level-triggered, until freed. events: LOOP_READ | LOOP_WRITE. */
-extern Watch *loop_watch(Loop *loop, int fd, unsigned events, WatchCall call, void *arg);
+extern Watch *loop_watch(Loop *loop, int fd, unsigned events, WatchCall call,
+						 void *arg);
 extern void watch_set(Watch *watch, unsigned events);
 extern void watch_free(Watch *watch);
 
@@ -64,4 +65,4 @@ extern void loop_after_turn(Loop *loop, TimerCall call, void *arg);
 /* loop_base: the struct event_base, for listener.c alone. */
 extern void *loop_base(Loop *loop);
 
-#endif							/* OUTBOX_LOOP_H */
+#endif /* OUTBOX_LOOP_H */

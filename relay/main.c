@@ -13,13 +13,13 @@
 #include "config.h"
 #include "relay.h"
 
-#define ERROR_MAX	512
+#define ERROR_MAX 512
 
 /*
  * Messages come and go in bursts. Giving the heap back between two of them and
  * taking it again costs more than all else the core does with a message.
  */
-#define HEAP_KEPT	(16 * 1024 * 1024)
+#define HEAP_KEPT (16 * 1024 * 1024)
 
 enum
 {
@@ -36,8 +36,7 @@ static const struct option options[] = {
 	{"print-reference", no_argument, NULL, OPTION_REFERENCE},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
-	{NULL, 0, NULL, 0}
-};
+	{NULL, 0, NULL, 0}};
 
 static void
 usage(FILE *out)
@@ -51,17 +50,18 @@ usage(FILE *out)
 		  "  -V, --version          version, exit\n"
 		  "  -h, --help             this text, exit\n\n"
 		  "Exit status: 0 asked to stop, 1 start me again, 2 the\n"
-		  "configuration or the server has to be corrected first.\n", out);
+		  "configuration or the server has to be corrected first.\n",
+		  out);
 }
 
 int
 main(int argc, char **argv)
 {
 	const char *path = NULL;
-	bool		check = false;
-	char		error[ERROR_MAX];
-	Config	   *config;
-	int			option;
+	bool check = false;
+	char error[ERROR_MAX];
+	Config *config;
+	int option;
 
 	mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
 	while ((option = getopt_long(argc, argv, "c:hV", options, NULL)) != -1)

@@ -45,12 +45,12 @@ metrics_absorb(Metrics *metrics, const SessionStatus *status)
 		metrics->repeats += status->engine->repeats;
 	for (; route != NULL; route = route->next)
 	{
-		uint32_t	i = 0;
+		uint32_t i = 0;
 
 		while (i < metrics->count && metrics->items[i].id != route->spec.id)
 			i++;
 		if (i == metrics->count)
-			*ARRAY_PUSH(metrics) = (RouteTotals) {.id = route->spec.id};
+			*ARRAY_PUSH(metrics) = (RouteTotals){.id = route->spec.id};
 		add_stats(&metrics->items[i].stats, &route->stats);
 	}
 }
@@ -68,12 +68,12 @@ static double
 oldest_age(const Route *route)
 {
 	const Item *item = TAILQ_FIRST(&route->lane);
-	int64_t		since;
+	int64_t since;
 
 	if (item == NULL)
 		return 0;
-	since = item->message->commit_time > 0
-		? item->message->commit_time : item->message->create_time;
+	since = item->message->commit_time > 0 ? item->message->commit_time
+										   : item->message->create_time;
 	if (since == 0 || since > route->engine->wall_us)
 		return 0;
 	return (double) (route->engine->wall_us - since) / 1e6;
@@ -124,32 +124,34 @@ value_paused(const Route *route)
 static double
 value_missing(const Route *route)
 {
-	return route->missing_since_ms == 0 ? 0
-		: (double) (route->engine->now_ms - route->missing_since_ms) / 1e3;
+	return route->missing_since_ms == 0
+			   ? 0
+			   : (double) (route->engine->now_ms - route->missing_since_ms) /
+					 1e3;
 }
 
 static const struct Gauge
 {
 	const char *name;
 	const char *help;
-	double		(*value) (const Route *route);
+	double (*value)(const Route *route);
 } route_gauges[] = {
 	{"outbox_in_flight", "Deliveries with the destination now.",
-	value_in_flight},
+	 value_in_flight},
 	{"outbox_lane_messages", "Messages in memory, in flight or waiting.",
-	value_lane},
+	 value_lane},
 	{"outbox_backlog_messages", "Messages in the backlog.", value_backlog},
 	{"outbox_parked_messages", "Messages that wait for a retry or behind one.",
-	value_parked},
+	 value_parked},
 	{"outbox_oldest_age_seconds", "Age of the oldest message in memory.",
-	oldest_age},
+	 oldest_age},
 	{"outbox_route_streaming", "1 in STREAM mode, 0 in BACKLOG mode.",
-	value_stream},
+	 value_stream},
 	{"outbox_route_paused", "1 while the route is paused or cannot be opened.",
-	value_paused},
+	 value_paused},
 	{"outbox_circuit_open", "1 while the circuit is not closed.", value_open},
 	{"outbox_missing_seconds",
-	"For how long a message has not been found in the table.", value_missing},
+	 "For how long a message has not been found in the table.", value_missing},
 };
 
 static void
@@ -170,7 +172,7 @@ static bool
 is_shown(const Route *route)
 {
 	return route->known && route->spec.name[0] != '\0' &&
-		route->spec.state != SPEC_DROPPED;
+		   route->spec.state != SPEC_DROPPED;
 }
 
 static void
@@ -196,7 +198,7 @@ static void
 render_histogram(Page *page, const char *name, const Route *route,
 				 const Histogram *histogram)
 {
-	uint64_t	sum = 0;
+	uint64_t sum = 0;
 
 	for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
 	{
@@ -220,7 +222,7 @@ render_histogram(Page *page, const char *name, const Route *route,
 static RouteStats
 sum_of(const Metrics *metrics, const Route *route)
 {
-	RouteStats	stats = *totals_of(metrics, route->spec.id);
+	RouteStats stats = *totals_of(metrics, route->spec.id);
 
 	add_stats(&stats, &route->stats);
 	return stats;
@@ -273,17 +275,17 @@ render_histograms(const Metrics *metrics, Page *page, const Route *routes)
 		 "From the commit to the answer of the destination, live messages.");
 	for (const Route *route = routes; route != NULL; route = route->next)
 	{
-		RouteStats	stats = sum_of(metrics, route);
+		RouteStats stats = sum_of(metrics, route);
 
 		if (is_shown(route))
-			render_histogram(page, "outbox_commit_to_delivered_seconds",
-							 route, &stats.commit_to_delivered);
+			render_histogram(page, "outbox_commit_to_delivered_seconds", route,
+							 &stats.commit_to_delivered);
 	}
 	head(page, "outbox_attempt_duration_seconds", "histogram",
 		 "How long the destination took to answer.");
 	for (const Route *route = routes; route != NULL; route = route->next)
 	{
-		RouteStats	stats = sum_of(metrics, route);
+		RouteStats stats = sum_of(metrics, route);
 
 		if (is_shown(route))
 			render_histogram(page, "outbox_attempt_duration_seconds", route,
@@ -305,8 +307,9 @@ static void
 render_session(const SessionStatus *status, Page *page)
 {
 	const Engine *engine = status->engine;
-	uint64_t	lag = status->server_end > status->confirmed
-		? status->server_end - status->confirmed : 0;
+	uint64_t lag = status->server_end > status->confirmed
+					   ? status->server_end - status->confirmed
+					   : 0;
 
 	one(page, "outbox_run", "gauge", "Number of this run of the relay.",
 		(double) status->run);
@@ -324,8 +327,7 @@ render_session(const SessionStatus *status, Page *page)
 }
 
 void
-metrics_render(const Metrics *metrics, const SessionStatus *status,
-			   Page *page)
+metrics_render(const Metrics *metrics, const SessionStatus *status, Page *page)
 {
 	const Engine *engine = status != NULL ? status->engine : NULL;
 
@@ -333,8 +335,8 @@ metrics_render(const Metrics *metrics, const SessionStatus *status,
 	head(page, "outbox_build_info", "gauge", "Version of the relay.");
 	page_printf(page, "outbox_build_info{version=\"%s\"} 1\n", OUTBOX_VERSION);
 	one(page, "outbox_up", "gauge", "1 while the relay delivers.",
-		status != NULL && (status->state == SESSION_RUNNING ||
-						   status->table_mode));
+		status != NULL &&
+			(status->state == SESSION_RUNNING || status->table_mode));
 	one(page, "outbox_sessions_total", "counter",
 		"Sessions with the database that have ended.",
 		(double) metrics->sessions);
@@ -344,7 +346,7 @@ metrics_render(const Metrics *metrics, const SessionStatus *status,
 	one(page, "outbox_settles_total", "counter",
 		"Transactions by which the relay recorded what it did.",
 		(double) metrics->settles +
-		(status != NULL ? (double) status->settles : 0));
+			(status != NULL ? (double) status->settles : 0));
 	if (status != NULL)
 		render_session(status, page);
 	if (engine == NULL)

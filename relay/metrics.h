@@ -14,18 +14,18 @@
 
 typedef struct RouteTotals
 {
-	int16_t		id;
-	RouteStats	stats;
+	int16_t id;
+	RouteStats stats;
 } RouteTotals;
 
 typedef struct Metrics
 {
 	RouteTotals *items;
-	uint32_t	count;
-	uint32_t	room;
-	uint64_t	sessions;		/* begun */
-	uint64_t	repeats;
-	uint64_t	settles;
+	uint32_t count;
+	uint32_t room;
+	uint64_t sessions; /* begun */
+	uint64_t repeats;
+	uint64_t settles;
 } Metrics;
 
 /* metrics_absorb: of a session that ends. */
@@ -35,4 +35,4 @@ extern void metrics_render(const Metrics *metrics, const SessionStatus *status,
 						   Page *page);
 extern void metrics_reset(Metrics *metrics);
 
-#endif							/* OUTBOX_METRICS_H */
+#endif /* OUTBOX_METRICS_H */

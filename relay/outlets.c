@@ -12,22 +12,22 @@
 #include "killpoint.h"
 #include "log.h"
 
-#define ERROR_MAX	512
+#define ERROR_MAX 512
 
 /* How long deliveries under way may hold up a change of their route. */
-#define CHANGE_WAIT_MS	5000
+#define CHANGE_WAIT_MS 5000
 
 struct Outlet
 {
-	Outlets    *outlets;
-	int16_t		route_id;
-	Sink	   *sink;			/* NULL: could not be opened */
-	RouteSpec	spec;			/* as it is to be */
-	RouteSpec	opened;			/* as the sink was opened for */
-	bool		changing;		/* to spec, when nothing is under way */
-	int64_t		changing_since_ms;
-	char		fault[ERROR_MAX];	/* why, as it was logged */
-	Outlet	   *next;
+	Outlets *outlets;
+	int16_t route_id;
+	Sink *sink;       /* NULL: could not be opened */
+	RouteSpec spec;   /* as it is to be */
+	RouteSpec opened; /* as the sink was opened for */
+	bool changing;    /* to spec, when nothing is under way */
+	int64_t changing_since_ms;
+	char fault[ERROR_MAX]; /* why, as it was logged */
+	Outlet *next;
 };
 
 static void
@@ -59,7 +59,7 @@ sink_ready(void *arg)
 static Outlet *
 find(const Outlets *outlets, int16_t route_id)
 {
-	Outlet	   *outlet = outlets->first;
+	Outlet *outlet = outlets->first;
 
 	while (outlet != NULL && outlet->route_id != route_id)
 		outlet = outlet->next;
@@ -69,7 +69,7 @@ find(const Outlets *outlets, int16_t route_id)
 static Outlet *
 add(Outlets *outlets, int16_t route_id)
 {
-	Outlet	   *outlet = mem_alloc(sizeof(*outlet));
+	Outlet *outlet = mem_alloc(sizeof(*outlet));
 
 	outlet->outlets = outlets;
 	outlet->route_id = route_id;
@@ -93,9 +93,11 @@ static void
 note_fault(Outlet *outlet, const RouteSpec *spec, const char *fault)
 {
 	if (fault[0] != '\0' && strcmp(outlet->fault, fault) != 0)
-		log_error("route_broken", "route \"%s\" cannot deliver: %s; "
+		log_error("route_broken",
+				  "route \"%s\" cannot deliver: %s; "
 				  "its messages wait in the backlog until the route or the "
-				  "configuration is corrected", spec->name, fault);
+				  "configuration is corrected",
+				  spec->name, fault);
 	snprintf(outlet->fault, sizeof(outlet->fault), "%s", fault);
 }
 
@@ -103,12 +105,12 @@ static bool
 open_sink(Outlet *outlet, const RouteSpec *spec)
 {
 	const Outlets *outlets = outlet->outlets;
-	SinkCaller	caller = {outlet, sink_done, sink_ready};
-	char		error[ERROR_MAX] = "";
+	SinkCaller caller = {outlet, sink_done, sink_ready};
+	char error[ERROR_MAX] = "";
 
-	outlet->sink = sink_ops_of(spec->kind)->open(outlets->loop,
-												 outlets->config, spec,
-												 caller, error, sizeof(error));
+	outlet->sink = sink_ops_of(spec->kind)
+					   ->open(outlets->loop, outlets->config, spec, caller,
+							  error, sizeof(error));
 	note_fault(outlet, spec, outlet->sink == NULL ? error : "");
 	return outlet->sink != NULL;
 }
@@ -116,7 +118,7 @@ open_sink(Outlet *outlet, const RouteSpec *spec)
 static void
 tell_engine(const Outlet *outlet, const RouteSpec *spec, SpecState state)
 {
-	RouteSpec	told = *spec;
+	RouteSpec told = *spec;
 
 	told.state = state;
 	engine_route(outlet->outlets->engine, &told,
@@ -149,7 +151,7 @@ change(Outlet *outlet)
 void
 outlets_tell(Outlets *outlets, const RouteSpec *spec)
 {
-	Outlet	   *outlet = find(outlets, spec->id);
+	Outlet *outlet = find(outlets, spec->id);
 
 	if (outlet == NULL)
 		outlet = add(outlets, spec->id);
@@ -157,8 +159,8 @@ outlets_tell(Outlets *outlets, const RouteSpec *spec)
 	if (!outlet->changing)
 		outlet->changing_since_ms = loop_now_ms(outlets->loop);
 	outlet->changing = outlet->sink != NULL &&
-		spec_needs_new_sink(&outlet->opened, spec) &&
-		engine_inflight(outlets->engine, spec->id) > 0;
+					   spec_needs_new_sink(&outlet->opened, spec) &&
+					   engine_inflight(outlets->engine, spec->id) > 0;
 	if (outlet->changing)
 		tell_engine(outlet, &outlet->opened, SPEC_PAUSED);
 	else
@@ -172,15 +174,15 @@ outlets_turn(Outlets *outlets)
 		if (outlet->changing &&
 			(engine_inflight(outlets->engine, outlet->route_id) == 0 ||
 			 loop_now_ms(outlets->loop) - outlet->changing_since_ms >=
-			 CHANGE_WAIT_MS))
+				 CHANGE_WAIT_MS))
 			change(outlet);
 }
 
 bool
 outlets_submit(Outlets *outlets, const Route *route, Delivery *delivery)
 {
-	Outlet	   *outlet = find(outlets, route->spec.id);
-	bool		taken = outlet->sink->ops->submit(outlet->sink, delivery);
+	Outlet *outlet = find(outlets, route->spec.id);
+	bool taken = outlet->sink->ops->submit(outlet->sink, delivery);
 
 	if (taken)
 		kill_point("submitted");
@@ -190,7 +192,7 @@ outlets_submit(Outlets *outlets, const Route *route, Delivery *delivery)
 void
 outlets_close(Outlets *outlets)
 {
-	Outlet	   *outlet;
+	Outlet *outlet;
 
 	while ((outlet = outlets->first) != NULL)
 	{

@@ -17,10 +17,10 @@ typedef struct Outlet Outlet;
 
 typedef struct Outlets
 {
-	Loop	   *loop;
+	Loop *loop;
 	const Config *config;
-	Engine	   *engine;
-	Outlet	   *first;
+	Engine *engine;
+	Outlet *first;
 } Outlets;
 
 /* outlets_tell: a route as it is now; opens, keeps or closes its sink. */
@@ -32,4 +32,4 @@ extern void outlets_turn(Outlets *outlets);
 /* outlets_close: all of them; deliveries under way get no answer. */
 extern void outlets_close(Outlets *outlets);
 
-#endif							/* OUTBOX_OUTLETS_H */
+#endif /* OUTBOX_OUTLETS_H */

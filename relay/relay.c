@@ -17,28 +17,28 @@
 #include "session.h"
 
 /* The first new try comes soon, those after it at most once a second. */
-#define BACKOFF_FIRST_MS	100
-#define BACKOFF_MIN_MS		1000
-#define BACKOFF_MAX_MS		5000
+#define BACKOFF_FIRST_MS 100
+#define BACKOFF_MIN_MS 1000
+#define BACKOFF_MAX_MS 5000
 
 /* A session that ran this long was a good one: the next begins at once. */
-#define GOOD_SESSION_MS		10000
+#define GOOD_SESSION_MS 10000
 
 /* No settle for so long although there is one under way: not ready. */
-#define ERROR_MAX			512
+#define ERROR_MAX 512
 
 typedef struct Relay
 {
-	Loop	   *loop;
-	Config	   *config;
-	Listener   *listener;
-	Session    *session;		/* NULL between two */
-	Timer	   *next_timer;
-	int64_t		backoff_ms;
-	int64_t		begun_ms;
-	bool		stopping;
-	Metrics		metrics;
-	char		why[SESSION_REASON_MAX];	/* the last session ended */
+	Loop *loop;
+	Config *config;
+	Listener *listener;
+	Session *session; /* NULL between two */
+	Timer *next_timer;
+	int64_t backoff_ms;
+	int64_t begun_ms;
+	bool stopping;
+	Metrics metrics;
+	char why[SESSION_REASON_MAX]; /* the last session ended */
 } Relay;
 
 /* ---------- sessions ---------- */
@@ -46,9 +46,9 @@ typedef struct Relay
 static void
 session_ended(void *arg, SessionEnd end, const char *reason)
 {
-	Relay	   *relay = arg;
+	Relay *relay = arg;
 	SessionStatus status;
-	int64_t		now = loop_now_ms(relay->loop);
+	int64_t now = loop_now_ms(relay->loop);
 
 	snprintf(relay->why, sizeof(relay->why), "%s", reason);
 	session_status(relay->session, &status);
@@ -82,17 +82,17 @@ session_ended(void *arg, SessionEnd end, const char *reason)
 static void
 next_session(void *arg)
 {
-	Relay	   *relay = arg;
+	Relay *relay = arg;
 
 	relay->begun_ms = loop_now_ms(relay->loop);
 	relay->session = session_open(relay->loop, relay->config,
-								  (SessionCaller) {relay, session_ended});
+								  (SessionCaller){relay, session_ended});
 }
 
 static void
 end_of_turn(void *arg)
 {
-	Relay	   *relay = arg;
+	Relay *relay = arg;
 
 	if (relay->session != NULL)
 		session_turn(relay->session);
@@ -103,7 +103,7 @@ end_of_turn(void *arg)
 static void
 stop(void *arg, int signo)
 {
-	Relay	   *relay = arg;
+	Relay *relay = arg;
 
 	sd_notify(0, "STOPPING=1");
 	if (relay->stopping || relay->session == NULL)
@@ -121,10 +121,10 @@ stop(void *arg, int signo)
 static void
 reload(void *arg, int signo)
 {
-	Relay	   *relay = arg;
-	char		error[ERROR_MAX];
-	char		names[ERROR_MAX];
-	Config	   *fresh = config_read(relay->config->path, error, sizeof(error));
+	Relay *relay = arg;
+	char error[ERROR_MAX];
+	char names[ERROR_MAX];
+	Config *fresh = config_read(relay->config->path, error, sizeof(error));
 
 	(void) signo;
 	if (fresh == NULL)
@@ -149,24 +149,26 @@ reload(void *arg, int signo)
 static int
 page_ready(const Relay *relay, const SessionStatus *status, Page *page)
 {
-	if (status != NULL && (status->state == SESSION_RUNNING ||
-						   status->table_mode))
+	if (status != NULL &&
+		(status->state == SESSION_RUNNING || status->table_mode))
 	{
-		page_printf(page, "ready: %s\n", status->table_mode
-					? "delivering from the table" : "running");
+		page_printf(page, "ready: %s\n",
+					status->table_mode ? "delivering from the table"
+									   : "running");
 		return 200;
 	}
-	page_printf(page, "not ready: %s\n", status != NULL
-				? session_state_name(status->state) : relay->why);
+	page_printf(page, "not ready: %s\n",
+				status != NULL ? session_state_name(status->state)
+							   : relay->why);
 	return 503;
 }
 
 static int
 page(void *arg, const char *path, Page *out)
 {
-	Relay	   *relay = arg;
+	Relay *relay = arg;
 	SessionStatus status;
-	bool		live = relay->session != NULL;
+	bool live = relay->session != NULL;
 
 	if (live)
 		session_status(relay->session, &status);
@@ -188,7 +190,7 @@ page(void *arg, const char *path, Page *out)
 static bool
 listen_on(Relay *relay)
 {
-	char		error[ERROR_MAX];
+	char error[ERROR_MAX];
 
 	if (relay->config->listen[0] == '\0')
 		return true;
@@ -221,8 +223,8 @@ relay_free(Relay *relay)
 int
 relay_run(Config *config)
 {
-	Relay		relay = {.config = config, .backoff_ms = BACKOFF_FIRST_MS};
-	int			status = RELAY_EXIT_CONFIG;
+	Relay relay = {.config = config, .backoff_ms = BACKOFF_FIRST_MS};
+	int status = RELAY_EXIT_CONFIG;
 
 	log_configure(config->log_level, config->log_format);
 	relay.loop = loop_new();

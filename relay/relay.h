@@ -11,11 +11,11 @@
 
 #include "config.h"
 
-#define RELAY_EXIT_ASKED	0	/* by a signal */
-#define RELAY_EXIT_RESTART	1	/* start me again */
-#define RELAY_EXIT_CONFIG	2	/* only a person can help */
+#define RELAY_EXIT_ASKED 0   /* by a signal */
+#define RELAY_EXIT_RESTART 1 /* start me again */
+#define RELAY_EXIT_CONFIG 2  /* only a person can help */
 
 /* relay_run: until it ends; takes the configuration over. */
-extern int	relay_run(Config *config);
+extern int relay_run(Config *config);
 
-#endif							/* OUTBOX_RELAY_H */
+#endif /* OUTBOX_RELAY_H */

@@ -14,14 +14,14 @@
 #include "core/replication.h"
 
 /* Microseconds from 1970-01-01 to 2000-01-01, where PostgreSQL counts from. */
-#define POSTGRES_EPOCH_US	INT64_C(946684800000000)
+#define POSTGRES_EPOCH_US INT64_C(946684800000000)
 
-#define START_COLUMNS		6
-#define ROUTE_COLUMNS		14
-#define WAITING_COLUMNS		10
-#define RUN_COLUMNS			4
-#define SEGMENT_COLUMNS		6
-#define MESSAGE_COLUMNS		14
+#define START_COLUMNS 6
+#define ROUTE_COLUMNS 14
+#define WAITING_COLUMNS 10
+#define RUN_COLUMNS 4
+#define SEGMENT_COLUMNS 6
+#define MESSAGE_COLUMNS 14
 
 static const char *
 text(const PGresult *result, int row, int column)
@@ -40,7 +40,7 @@ rows_lsn(const PGresult *result, int row, int column, uint64_t *lsn)
 {
 	*lsn = 0;
 	return PQgetisnull(result, row, column) ||
-		replication_lsn(text(result, row, column), lsn);
+		   replication_lsn(text(result, row, column), lsn);
 }
 
 bool
@@ -72,8 +72,8 @@ rows_route(const PGresult *result, int row, RouteSpec *spec)
 	memset(spec, 0, sizeof(*spec));
 	spec->id = (int16_t) rows_int(result, row, 0);
 	snprintf(spec->name, sizeof(spec->name), "%s", text(result, row, 1));
-	spec->kind = strcmp(text(result, row, 2), "kafka") == 0
-		? SPEC_KAFKA : SPEC_HTTP;
+	spec->kind =
+		strcmp(text(result, row, 2), "kafka") == 0 ? SPEC_KAFKA : SPEC_HTTP;
 	snprintf(spec->target, sizeof(spec->target), "%s", text(result, row, 3));
 	spec->state = state_of(text(result, row, 4));
 	spec->ordered = strcmp(text(result, row, 5), "key") == 0;
@@ -91,7 +91,7 @@ rows_route(const PGresult *result, int row, RouteSpec *spec)
 bool
 rows_waiting(const PGresult *result, int row, FactPark *park)
 {
-	int			status = parked_status_of(text(result, row, 7));
+	int status = parked_status_of(text(result, row, 7));
 
 	if (PQnfields(result) != WAITING_COLUMNS || status < 0)
 		return false;
@@ -106,8 +106,8 @@ rows_waiting(const PGresult *result, int row, FactPark *park)
 	park->pos = rows_int(result, row, 6);
 	park->status = (ParkedStatus) status;
 	park->retry_count = (int32_t) rows_int(result, row, 8);
-	park->next_retry_ms = PQgetisnull(result, row, 9)
-		? -1 : rows_int(result, row, 9);
+	park->next_retry_ms =
+		PQgetisnull(result, row, 9) ? -1 : rows_int(result, row, 9);
 	return true;
 }
 
@@ -115,7 +115,7 @@ rows_waiting(const PGresult *result, int row, FactPark *park)
 static bool
 next_number(const char **at, int64_t *number)
 {
-	char	   *end;
+	char *end;
 
 	while (**at != '\0' && **at != '-' && (**at < '0' || **at > '9'))
 		(*at)++;
@@ -130,7 +130,7 @@ bool
 rows_run(const PGresult *result, int row, WireRun *run)
 {
 	const char *at = text(result, row, 1);
-	int64_t		route;
+	int64_t route;
 
 	if (PQnfields(result) != RUN_COLUMNS)
 		return false;
@@ -152,8 +152,7 @@ rows_segment(const PGresult *result, int row, Segment *segment, IdSet *done)
 {
 	FACTS_ARRAY(int64_t) ids = {0};
 	const char *at;
-	int64_t		first,
-				end;
+	int64_t first, end;
 
 	if (PQnfields(result) != SEGMENT_COLUMNS)
 		return false;
@@ -179,7 +178,7 @@ rows_segment(const PGresult *result, int row, Segment *segment, IdSet *done)
 static uint64_t
 big_endian(const uint8_t *data, int bytes)
 {
-	uint64_t	value = 0;
+	uint64_t value = 0;
 
 	for (int i = 0; i < bytes; i++)
 		value = value << 8 | data[i];
@@ -190,11 +189,9 @@ static WireBytes
 bytes_of(const PGresult *result, int row, int column)
 {
 	if (PQgetisnull(result, row, column))
-		return (WireBytes) {NULL, 0};
-	return (WireBytes) {
-		(const uint8_t *) PQgetvalue(result, row, column),
-		(uint32_t) PQgetlength(result, row, column)
-	};
+		return (WireBytes){NULL, 0};
+	return (WireBytes){(const uint8_t *) PQgetvalue(result, row, column),
+					   (uint32_t) PQgetlength(result, row, column)};
 }
 
 static int64_t
@@ -202,25 +199,25 @@ integer(const PGresult *result, int row, int column, int bytes)
 {
 	if (PQgetlength(result, row, column) != bytes)
 		return 0;
-	return (int64_t) big_endian((const uint8_t *)
-								PQgetvalue(result, row, column), bytes);
+	return (int64_t) big_endian(
+		(const uint8_t *) PQgetvalue(result, row, column), bytes);
 }
 
 /* A one-dimensional array in binary form: array_send in PostgreSQL. */
 typedef struct ArrayCursor
 {
 	const uint8_t *at;
-	uint32_t	left;
-	uint32_t	count;
+	uint32_t left;
+	uint32_t count;
 } ArrayCursor;
 
-#define ARRAY_HEAD		12		/* dimensions, flags, element type */
-#define ARRAY_DIMENSION	8		/* length, lower bound */
+#define ARRAY_HEAD 12     /* dimensions, flags, element type */
+#define ARRAY_DIMENSION 8 /* length, lower bound */
 
 static bool
 array_begin(ArrayCursor *cursor, WireBytes bytes)
 {
-	*cursor = (ArrayCursor) {bytes.data, bytes.len, 0};
+	*cursor = (ArrayCursor){bytes.data, bytes.len, 0};
 	if (bytes.data == NULL)
 		return true;
 	if (bytes.len < ARRAY_HEAD)
@@ -239,16 +236,16 @@ array_begin(ArrayCursor *cursor, WireBytes bytes)
 static bool
 array_next(ArrayCursor *cursor, WireBytes *element)
 {
-	uint32_t	len;
+	uint32_t len;
 
 	if (cursor->left < 4)
 		return false;
 	len = (uint32_t) big_endian(cursor->at, 4);
 	cursor->at += 4;
 	cursor->left -= 4;
-	if (len > cursor->left)		/* NULL is 0xFFFFFFFF: not expected here */
+	if (len > cursor->left) /* NULL is 0xFFFFFFFF: not expected here */
 		return false;
-	*element = (WireBytes) {cursor->at, len};
+	*element = (WireBytes){cursor->at, len};
 	cursor->at += len;
 	cursor->left -= len;
 	return true;
@@ -258,7 +255,7 @@ static bool
 read_routes(WireBytes bytes, WireMessage *message)
 {
 	ArrayCursor cursor;
-	WireBytes	element;
+	WireBytes element;
 
 	if (!array_begin(&cursor, bytes) || cursor.count > WIRE_ROUTES_MAX)
 		return false;
@@ -307,5 +304,5 @@ rows_message(const PGresult *result, int row, WireMessage *message)
 	message->content_type = bytes_of(result, row, 11);
 	message->payload = bytes_of(result, row, 13);
 	return read_routes(bytes_of(result, row, 4), message) &&
-		read_headers(bytes_of(result, row, 12), message);
+		   read_headers(bytes_of(result, row, 12), message);
 }

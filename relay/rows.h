@@ -17,12 +17,12 @@
 /* What outbox_start says. */
 typedef struct StartRow
 {
-	int64_t		run;
-	bool		armed;
-	uint64_t	position;		/* 0: none is stored */
-	int64_t		system_identifier;
-	int32_t		timeline;
-	uint32_t	schema_oid;
+	int64_t run;
+	bool armed;
+	uint64_t position; /* 0: none is stored */
+	int64_t system_identifier;
+	int32_t timeline;
+	uint32_t schema_oid;
 } StartRow;
 
 extern bool rows_start(const PGresult *result, StartRow *start);
@@ -40,4 +40,4 @@ extern int64_t rows_int(const PGresult *result, int row, int column);
 extern bool rows_lsn(const PGresult *result, int row, int column,
 					 uint64_t *lsn);
 
-#endif							/* OUTBOX_ROWS_H */
+#endif /* OUTBOX_ROWS_H */

@@ -14,13 +14,9 @@
 #include "killpoint.h"
 #include "log.h"
 
-#define LEASE_RETRY_MS		1000
-#define ARMED_RETRY_MS		5000
-#define BEAT_MS				1000
-#define HEARTBEAT_MS		60000
-#define HEARTBEAT_BYTES		(16 * 1024 * 1024)
-#define MAINTAIN_MS			60000
-#define DRAIN_LIMIT_MS		20000
+#define LEASE_RETRY_MS 1000
+#define ARMED_RETRY_MS 5000
+#define DRAIN_LIMIT_MS 20000
 
 const char *
 session_state_name(SessionState state)
@@ -49,9 +45,9 @@ session_clock(Session *session)
 /* ---------- the end ---------- */
 
 void
-session_end(Session *session, SessionEnd end, const char *format,...)
+session_end(Session *session, SessionEnd end, const char *format, ...)
 {
-	va_list		args;
+	va_list args;
 
 	if (session->ended)
 		return;
@@ -65,16 +61,15 @@ session_end(Session *session, SessionEnd end, const char *format,...)
 	timer_set(session->turn_timer, 0);
 }
 
-#define LACKS_RIGHT			"42501"
+#define LACKS_RIGHT "42501"
 
 /* SQLSTATEs with which only a person can help. */
 static bool
 is_fatal(const char *sqlstate)
 {
 	static const char *const fatal[] = {
-		"3D000",				/* no such database */
-		LACKS_RIGHT,
-		"42883",				/* a function of the extension is missing */
+		"3D000",              /* no such database */
+		LACKS_RIGHT, "42883", /* a function of the extension is missing */
 	};
 
 	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
@@ -87,18 +82,20 @@ bool
 session_failed(Session *session, const PGresult *result)
 {
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-	const char *message = PQresultErrorField(result,
-											 PG_DIAG_MESSAGE_PRIMARY);
+	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 
 	if (PQresultStatus(result) != PGRES_FATAL_ERROR)
 		return session->ended;
 	if (sqlstate != NULL && strcmp(sqlstate, LACKS_RIGHT) == 0)
-		session_end(session, SESSION_FATAL, "%s; run SELECT outbox_grant('ROLE'"
+		session_end(session, SESSION_FATAL,
+					"%s; run SELECT outbox_grant('ROLE'"
 					", 'relay') with the role of [database] conninfo",
 					message != NULL ? message : "a right is missing");
 	else
-		session_end(session, sqlstate != NULL && is_fatal(sqlstate)
-					? SESSION_FATAL : SESSION_LOST, "%s (SQLSTATE %s)",
+		session_end(session,
+					sqlstate != NULL && is_fatal(sqlstate) ? SESSION_FATAL
+														   : SESSION_LOST,
+					"%s (SQLSTATE %s)",
 					message != NULL ? message : "the query failed",
 					sqlstate != NULL ? sqlstate : "unknown");
 	return true;
@@ -109,16 +106,18 @@ session_shape(Session *session, const char *function)
 {
 	session_end(session, SESSION_FATAL,
 				"%s() does not answer as this relay expects; install the "
-				"relay and the extension of the same version", function);
+				"relay and the extension of the same version",
+				function);
 }
 
 static void
 db_lost(void *arg, const Loss *loss)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
-	session_end(session, is_fatal(loss->sqlstate) ? SESSION_FATAL
-				: SESSION_LOST, "database connection: %s", loss->reason);
+	session_end(session,
+				is_fatal(loss->sqlstate) ? SESSION_FATAL : SESSION_LOST,
+				"database connection: %s", loss->reason);
 	if (loss->admin_shutdown)
 	{
 		/* a fast shutdown waits for a flush that we may not report */
@@ -132,7 +131,7 @@ db_lost(void *arg, const Loss *loss)
 static void
 db_connected(void *arg)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	session->state = SESSION_CHECKING;
 	session_check(session);
@@ -141,7 +140,7 @@ db_connected(void *arg)
 static void
 started(void *arg, const PGresult *result)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	if (session_failed(session, result))
 		return;
@@ -157,7 +156,8 @@ started(void *arg, const PGresult *result)
 		return;
 	}
 	if (session->state != SESSION_DISARMED)
-		log_warning("disarmed", "this database is a copy of the one that "
+		log_warning("disarmed",
+					"this database is a copy of the one that "
 					"enqueued: nothing is delivered until outbox_arm() is "
 					"called here");
 	session->state = SESSION_DISARMED;
@@ -169,7 +169,8 @@ start(Session *session)
 {
 	const char *values[] = {session->config->name, session->config->slot};
 
-	db_query(session->db, "SELECT run, armed, position, system_identifier,"
+	db_query(session->db,
+			 "SELECT run, armed, position, system_identifier,"
 			 " timeline, schema_oid FROM outbox_start($1, $2)",
 			 2, values, DB_TEXT, started, session);
 }
@@ -177,12 +178,13 @@ start(Session *session)
 static void
 took_over(void *arg, const PGresult *result)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	if (session_failed(session, result))
 		return;
 	if (PQgetvalue(result, 0, 0)[0] == 't')
-		log_warning("takeover", "the relay that held the lease had not been "
+		log_warning("takeover",
+					"the relay that held the lease had not been "
 					"heard of for too long: its sessions were ended");
 	timer_set(session->step_timer, LEASE_RETRY_MS);
 }
@@ -190,19 +192,19 @@ took_over(void *arg, const PGresult *result)
 void
 session_take_over(Session *session, DbCall then)
 {
-	char		timeout[24];
+	char timeout[24];
 	const char *values[] = {session->config->slot, timeout};
 
 	snprintf(timeout, sizeof(timeout), "%" PRId64,
 			 session->config->lease_timeout_ms);
-	db_query(session->db, "SELECT outbox_takeover($1, $2)", 2, values,
-			 DB_TEXT, then, session);
+	db_query(session->db, "SELECT outbox_takeover($1, $2)", 2, values, DB_TEXT,
+			 then, session);
 }
 
 static void
 leased(void *arg, const PGresult *result)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	if (session_failed(session, result))
 		return;
@@ -223,14 +225,14 @@ session_lease(Session *session)
 {
 	const char *values[] = {session->config->name};
 
-	db_query(session->db, "SELECT outbox_lease($1)", 1, values, DB_TEXT,
-			 leased, session);
+	db_query(session->db, "SELECT outbox_lease($1)", 1, values, DB_TEXT, leased,
+			 session);
 }
 
 static void
 next_step(void *arg)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	if (session->ended)
 		return;
@@ -253,8 +255,8 @@ next_step(void *arg)
 static void
 pause_or_resume(Session *session)
 {
-	bool		pause = !session->snapshot_done ||
-		session->engine.draining || engine_wants_pause(&session->engine);
+	bool pause = !session->snapshot_done || session->engine.draining ||
+				 engine_wants_pause(&session->engine);
 
 	if (session->stream == NULL || !session->streaming ||
 		pause == session->stream_paused)
@@ -269,11 +271,11 @@ pause_or_resume(Session *session)
 static void
 set_turn_timer(Session *session)
 {
-	int64_t		next = engine_next_ms(&session->engine);
-	int64_t		now = loop_now_ms(session->loop);
+	int64_t next = engine_next_ms(&session->engine);
+	int64_t now = loop_now_ms(session->loop);
 
 	if (session->ended)
-		return;					/* it is set, for the end */
+		return; /* it is set, for the end */
 	if (next == INT64_MAX)
 		timer_clear(session->turn_timer);
 	else
@@ -302,65 +304,7 @@ session_turn(Session *session)
 static void
 turn_timer(void *arg)
 {
-	(void) arg;					/* the turn itself is what was wanted */
-}
-
-/* ---------- each second ---------- */
-
-static void
-maintained(void *arg, const PGresult *result)
-{
-	Session    *session = arg;
-
-	session->maintaining = false;
-	session_failed(session, result);
-}
-
-static void
-maintain(Session *session)
-{
-	char		run[24];
-	const char *values[] = {run};
-	int64_t		now = loop_now_ms(session->loop);
-
-	if (session->state != SESSION_RUNNING || session->maintaining ||
-		!session->settled_since || now - session->maintained_ms < MAINTAIN_MS)
-		return;
-	session->maintained_ms = now;
-	session->maintaining = true;
-	session->settled_since = false;
-	snprintf(run, sizeof(run), "%" PRId64, session->start.run);
-	db_query(session->db, "SELECT outbox_maintain($1)", 1, values, DB_TEXT,
-			 maintained, session);
-}
-
-/* Nothing open, but the WAL moved: P follows, so that it can be recycled. */
-static void
-heartbeat(Session *session)
-{
-	uint64_t	resolved;
-
-	if (session->state != SESSION_RUNNING)
-		return;
-	resolved = position_resolved(&session->engine.position);
-	if (resolved <= session->engine.settled_position)
-		return;
-	if (resolved - session->engine.settled_position >= HEARTBEAT_BYTES ||
-		loop_now_ms(session->loop) - session->settled_ms >= HEARTBEAT_MS)
-		engine_heartbeat(&session->engine);
-}
-
-static void
-beat(void *arg)
-{
-	Session    *session = arg;
-
-	timer_set(session->beat_timer, BEAT_MS);
-	if (session->ended || !session->engine_live)
-		return;
-	session_clock(session);
-	heartbeat(session);
-	maintain(session);
+	(void) arg; /* the turn itself is what was wanted */
 }
 
 /* ---------- drain ---------- */
@@ -370,13 +314,14 @@ static bool
 is_confirmed(const Session *session)
 {
 	return session->stream == NULL || session->engine.phase != ENGINE_RUN ||
-		stream_confirmed(session->stream) >= session->engine.settled_position;
+		   stream_confirmed(session->stream) >=
+			   session->engine.settled_position;
 }
 
 static void
 drained(void *arg)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	if (session->ended)
 		return;
@@ -384,7 +329,8 @@ drained(void *arg)
 		session_end(session, SESSION_DRAINED, "drained");
 	else if (loop_now_ms(session->loop) - session->wait_since_ms >
 			 DRAIN_LIMIT_MS)
-		session_end(session, SESSION_DRAINED, "not all deliveries under way "
+		session_end(session, SESSION_DRAINED,
+					"not all deliveries under way "
 					"were answered within %d s; they will be sent again",
 					DRAIN_LIMIT_MS / 1000);
 	else
@@ -412,21 +358,21 @@ session_drain(Session *session)
 Session *
 session_open(Loop *loop, const Config *config, SessionCaller caller)
 {
-	Session    *session = mem_alloc(sizeof(*session));
+	Session *session = mem_alloc(sizeof(*session));
 
 	session->loop = loop;
 	session->config = config;
 	session->caller = caller;
 	session->retained_bytes = -1;
-	session->outlets = (Outlets) {loop, config, &session->engine, NULL};
+	session->outlets = (Outlets){loop, config, &session->engine, NULL};
 	session->step_timer = loop_timer(loop, next_step, session);
 	session->turn_timer = loop_timer(loop, turn_timer, session);
-	session->beat_timer = loop_timer(loop, beat, session);
+	session->beat_timer = loop_timer(loop, session_beat, session);
 	session->drain_timer = loop_timer(loop, drained, session);
 	session->stream_timer = loop_timer(loop, next_step, session);
-	timer_set(session->beat_timer, BEAT_MS);
+	timer_set(session->beat_timer, SESSION_BEAT_MS);
 	session->db = db_open(loop, config->conninfo,
-						  (DbCaller) {session, db_connected, db_lost});
+						  (DbCaller){session, db_connected, db_lost});
 	return session;
 }
 
@@ -449,33 +395,6 @@ session_close(Session *session)
 	mem_free(session);
 }
 
-/* ---------- what the slot holds back, for /metrics ---------- */
-
-static void
-retained(void *arg, const PGresult *result)
-{
-	Session    *session = arg;
-
-	session->lag_out = false;
-	if (!session_failed(session, result) && PQntuples(result) == 1 &&
-		!PQgetisnull(result, 0, 0))
-		session->retained_bytes = rows_int(result, 0, 0);
-}
-
-void
-session_ask_retained(Session *session)
-{
-	const char *values[] = {session->config->slot};
-
-	if (!session->engine_live || session->lag_out || session->ended)
-		return;
-	session->lag_out = true;
-	db_query(session->db, "SELECT pg_wal_lsn_diff("
-			 "pg_current_wal_insert_lsn(), restart_lsn)::bigint"
-			 " FROM pg_replication_slots WHERE slot_name = $1",
-			 1, values, DB_TEXT, retained, session);
-}
-
 void
 session_set_budget(Session *session, int64_t bytes)
 {
@@ -485,7 +404,7 @@ session_set_budget(Session *session, int64_t bytes)
 void
 session_status(const Session *session, SessionStatus *status)
 {
-	*status = (SessionStatus) {
+	*status = (SessionStatus){
 		.state = session->state,
 		.run = session->start.run,
 		.server_end = session->server_end,
@@ -493,8 +412,8 @@ session_status(const Session *session, SessionStatus *status)
 		.settled_ms = session->settled_ms,
 		.retained_bytes = session->retained_bytes,
 		.settles = session->settles,
-		.table_mode = session->engine_live &&
-			session->engine.phase == ENGINE_TABLE,
+		.table_mode =
+			session->engine_live && session->engine.phase == ENGINE_TABLE,
 		.engine = session->engine_live ? &session->engine : NULL,
 	};
 }

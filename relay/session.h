@@ -17,15 +17,15 @@
 #include "core/engine.h"
 #include "loop.h"
 
-#define SESSION_REASON_MAX	1024
+#define SESSION_REASON_MAX 1024
 
 typedef enum SessionState
 {
 	SESSION_CONNECTING,
 	SESSION_CHECKING,
-	SESSION_STANDBY,			/* another relay has the lease */
+	SESSION_STANDBY, /* another relay has the lease */
 	SESSION_STARTING,
-	SESSION_DISARMED,			/* this database is a copy */
+	SESSION_DISARMED, /* this database is a copy */
 	SESSION_RECONCILING,
 	SESSION_RUNNING,
 	SESSION_DRAINING
@@ -33,9 +33,9 @@ typedef enum SessionState
 
 typedef enum SessionEnd
 {
-	SESSION_LOST,				/* begin again */
-	SESSION_FATAL,				/* only a person can help */
-	SESSION_DRAINED				/* as asked */
+	SESSION_LOST,   /* begin again */
+	SESSION_FATAL,  /* only a person can help */
+	SESSION_DRAINED /* as asked */
 } SessionEnd;
 
 typedef struct Session Session;
@@ -44,21 +44,21 @@ typedef struct Session Session;
 typedef struct SessionStatus
 {
 	SessionState state;
-	int64_t		run;
-	uint64_t	server_end;		/* last the server said of its WAL */
-	uint64_t	confirmed;
-	int64_t		settled_ms;		/* monotonic, of the last settle; 0 none */
-	int64_t		retained_bytes;	/* WAL kept for the slot; -1 not known */
-	int64_t		settles;
-	bool		table_mode;
+	int64_t run;
+	uint64_t server_end; /* last the server said of its WAL */
+	uint64_t confirmed;
+	int64_t settled_ms;     /* monotonic, of the last settle; 0 none */
+	int64_t retained_bytes; /* WAL kept for the slot; -1 not known */
+	int64_t settles;
+	bool table_mode;
 	const Engine *engine;
 } SessionStatus;
 
 typedef struct SessionCaller
 {
-	void	   *arg;
+	void *arg;
 	/* Once, from session_turn.  The session is to be closed then. */
-	void		(*ended) (void *arg, SessionEnd end, const char *reason);
+	void (*ended)(void *arg, SessionEnd end, const char *reason);
 } SessionCaller;
 
 extern Session *session_open(Loop *loop, const Config *config,
@@ -74,4 +74,4 @@ extern void session_set_budget(Session *session, int64_t bytes);
 extern void session_status(const Session *session, SessionStatus *status);
 extern const char *session_state_name(SessionState state);
 
-#endif							/* OUTBOX_SESSION_H */
+#endif /* OUTBOX_SESSION_H */

@@ -18,36 +18,39 @@
 #include "log.h"
 #include "session_private.h"
 
-#define STREAM_RETRY_MS		1000
+#define STREAM_RETRY_MS 1000
 
 /* SQLSTATEs of the replication commands */
-#define SLOT_IN_USE			"55006"
-#define SLOT_EXISTS			"42710"
-#define SLOT_REFUSED		"42501"
+#define SLOT_IN_USE "55006"
+#define SLOT_EXISTS "42710"
+#define SLOT_REFUSED "42501"
 
 /* More than a route may have parked, so that none is left out. */
-#define WAITING_MOST		"50000"
+#define WAITING_MOST "50000"
 
 /* ---------- slot and stream ---------- */
 
 static void
 confirmed_read(void *arg, const PGresult *result)
 {
-	Session    *session = arg;
-	uint64_t	confirmed;
+	Session *session = arg;
+	uint64_t confirmed;
 
 	if (session_failed(session, result))
 		return;
 	if (PQntuples(result) != 1 || !rows_lsn(result, 0, 0, &confirmed))
 	{
-		session_end(session, SESSION_LOST, "slot \"%s\" vanished while the "
-					"stream began", session->config->slot);
+		session_end(session, SESSION_LOST,
+					"slot \"%s\" vanished while the "
+					"stream began",
+					session->config->slot);
 		return;
 	}
-	session->gap = session->start.position == 0 ||
-		confirmed > session->start.position;
+	session->gap =
+		session->start.position == 0 || confirmed > session->start.position;
 	if (session->gap)
-		log_info("reconcile_hold", "the stream begins past what is known to "
+		log_info("reconcile_hold",
+				 "the stream begins past what is known to "
 				 "be settled: what it lacks is read from the table first");
 	session->snapshot_done = false;
 	session->state = SESSION_RECONCILING;
@@ -59,7 +62,7 @@ confirmed_read(void *arg, const PGresult *result)
 static void
 stream_started(void *arg)
 {
-	Session    *session = arg;
+	Session *session = arg;
 	const char *values[] = {session->config->slot};
 
 	if (session->ended)
@@ -71,7 +74,8 @@ stream_started(void *arg)
 	/* not one frame before R is known */
 	session->stream_paused = true;
 	stream_pause(session->stream);
-	db_query(session->db, "SELECT confirmed_flush_lsn FROM"
+	db_query(session->db,
+			 "SELECT confirmed_flush_lsn FROM"
 			 " pg_replication_slots WHERE slot_name = $1",
 			 1, values, DB_TEXT, confirmed_read, session);
 }
@@ -79,7 +83,7 @@ stream_started(void *arg)
 static void
 slot_made(void *arg, uint64_t consistent_point)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	if (session->ended)
 		return;
@@ -93,7 +97,7 @@ slot_made(void *arg, uint64_t consistent_point)
 static void
 stream_connected(void *arg)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	if (session->ended)
 		return;
@@ -107,9 +111,9 @@ static void
 stream_frame(void *arg, const uint8_t *data, size_t len, uint64_t wal_start,
 			 uint64_t server_end)
 {
-	Session    *session = arg;
+	Session *session = arg;
 	const char *error;
-	uint8_t		bells;
+	uint8_t bells;
 
 	(void) wal_start;
 	if (session->ended)
@@ -120,8 +124,10 @@ stream_frame(void *arg, const uint8_t *data, size_t len, uint64_t wal_start,
 		session->server_end = server_end;
 	if (!engine_frame(&session->engine, data, len, &bells, &error))
 	{
-		session_end(session, SESSION_LOST, "a frame of %zu bytes cannot be "
-					"read: %s", len, error);
+		session_end(session, SESSION_LOST,
+					"a frame of %zu bytes cannot be "
+					"read: %s",
+					len, error);
 		return;
 	}
 	if (bells & WIRE_BELL_ROUTE)
@@ -136,7 +142,7 @@ stream_frame(void *arg, const uint8_t *data, size_t len, uint64_t wal_start,
 static void
 stream_keepalive(void *arg, uint64_t server_end)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	if (session->ended)
 		return;
@@ -149,11 +155,13 @@ stream_keepalive(void *arg, uint64_t server_end)
 static void
 walsender_ended(void *arg, const PGresult *result)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	if (!session_failed(session, result))
-		session_end(session, SESSION_LOST, "replication slot \"%s\" is in "
-					"use by another walsender", session->config->slot);
+		session_end(session, SESSION_LOST,
+					"replication slot \"%s\" is in "
+					"use by another walsender",
+					session->config->slot);
 }
 
 /* Once a fault, however often it is tried. */
@@ -163,7 +171,8 @@ note_slot_fault(Session *session, const char *reason)
 	if (strcmp(session->slot_fault, reason) == 0)
 		return;
 	snprintf(session->slot_fault, sizeof(session->slot_fault), "%s", reason);
-	log_warning("slot_not_made", "replication slot \"%s\" could not be made: "
+	log_warning("slot_not_made",
+				"replication slot \"%s\" could not be made: "
 				"%s; delivering from the table meanwhile, and trying again",
 				session->config->slot, reason);
 }
@@ -175,7 +184,7 @@ note_slot_fault(Session *session, const char *reason)
 static void
 stream_lost(void *arg, const Loss *loss)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	if (strcmp(loss->sqlstate, SLOT_IN_USE) == 0 && !session->ended)
 	{
@@ -187,8 +196,8 @@ stream_lost(void *arg, const Loss *loss)
 		return;
 	}
 	/* made by a connection whose answer was lost, or by somebody else */
-	if (!session->slot_missing || session->streaming ||
-		loss->admin_shutdown || strcmp(loss->sqlstate, SLOT_EXISTS) == 0)
+	if (!session->slot_missing || session->streaming || loss->admin_shutdown ||
+		strcmp(loss->sqlstate, SLOT_EXISTS) == 0)
 	{
 		session_end(session, SESSION_LOST, "replication connection: %s",
 					loss->reason);
@@ -196,10 +205,12 @@ stream_lost(void *arg, const Loss *loss)
 	}
 	if (strcmp(loss->sqlstate, SLOT_REFUSED) == 0)
 	{
-		session_end(session, SESSION_FATAL, "the server refuses to make "
+		session_end(session, SESSION_FATAL,
+					"the server refuses to make "
 					"replication slot \"%s\": %s; outbox_decoder must stand in "
 					"output_plugin_libraries, and the role must have "
-					"REPLICATION", session->config->slot, loss->reason);
+					"REPLICATION",
+					session->config->slot, loss->reason);
 		return;
 	}
 	note_slot_fault(session, loss->reason);
@@ -231,29 +242,30 @@ session_open_stream(Session *session)
 static void
 slot_dropped(void *arg, const PGresult *result)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	if (session_failed(session, result))
 		return;
-	log_warning("slot_lost", "replication slot \"%s\" was invalidated by the "
+	log_warning("slot_lost",
+				"replication slot \"%s\" was invalidated by the "
 				"server; it is made anew and the table is read for what it "
-				"lacked", session->config->slot);
+				"lacked",
+				session->config->slot);
 	session_end(session, SESSION_LOST, "the slot was invalidated");
 }
 
 static void
 slot_read(void *arg, const PGresult *result)
 {
-	Session    *session = arg;
+	Session *session = arg;
 	const char *values[] = {session->config->slot};
 
 	if (session_failed(session, result))
 		return;
-	if (PQntuples(result) == 1 &&
-		strcmp(PQgetvalue(result, 0, 0), "lost") == 0)
+	if (PQntuples(result) == 1 && strcmp(PQgetvalue(result, 0, 0), "lost") == 0)
 	{
-		db_query(session->db, "SELECT pg_drop_replication_slot($1)", 1,
-				 values, DB_TEXT, slot_dropped, session);
+		db_query(session->db, "SELECT pg_drop_replication_slot($1)", 1, values,
+				 DB_TEXT, slot_dropped, session);
 		return;
 	}
 	session->slot_missing = PQntuples(result) == 0;
@@ -274,16 +286,16 @@ slot_read(void *arg, const PGresult *result)
 static void
 waiting_read(void *arg, const PGresult *result)
 {
-	Session    *session = arg;
+	Session *session = arg;
 	const char *values[] = {session->config->slot};
-	int64_t		wall_ms = engine_wall_ms(&session->engine);
-	FactPark	park;
+	int64_t wall_ms = engine_wall_ms(&session->engine);
+	FactPark park;
 
 	if (session_failed(session, result))
 		return;
 	for (int i = 0; i < PQntuples(result); i++)
 	{
-		int64_t		delay;
+		int64_t delay;
 
 		if (!rows_waiting(result, i, &park))
 		{
@@ -294,7 +306,8 @@ waiting_read(void *arg, const PGresult *result)
 		engine_row(&session->engine, &park,
 				   session->engine.now_ms + (delay > 0 ? delay : 0));
 	}
-	db_query(session->db, "SELECT coalesce(wal_status, '') FROM"
+	db_query(session->db,
+			 "SELECT coalesce(wal_status, '') FROM"
 			 " pg_replication_slots WHERE slot_name = $1",
 			 1, values, DB_TEXT, slot_read, session);
 }
@@ -302,7 +315,7 @@ waiting_read(void *arg, const PGresult *result)
 static void
 summary_read(void *arg, const PGresult *result)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	if (session_failed(session, result))
 		return;
@@ -310,7 +323,8 @@ summary_read(void *arg, const PGresult *result)
 		engine_backlog_summary(&session->engine,
 							   (int16_t) rows_int(result, i, 0),
 							   rows_int(result, i, 1), rows_int(result, i, 2));
-	db_query(session->db, "SELECT message_id, route_id, generation, shard_id,"
+	db_query(session->db,
+			 "SELECT message_id, route_id, generation, shard_id,"
 			 " key_hash, run, pos, status, retry_count,"
 			 " (extract(epoch FROM next_retry_time) * 1000)::bigint"
 			 " FROM outbox_waiting(" WAITING_MOST ")",
@@ -320,14 +334,15 @@ summary_read(void *arg, const PGresult *result)
 static void
 routes_read(void *arg, const PGresult *result)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	if (session_failed(session, result) ||
 		!session_take_routes(session, result))
 		return;
-	db_query(session->db, "SELECT route_id, seq, messages FROM"
-			 " outbox_backlog_summary()", 0, NULL, DB_TEXT, summary_read,
-			 session);
+	db_query(session->db,
+			 "SELECT route_id, seq, messages FROM"
+			 " outbox_backlog_summary()",
+			 0, NULL, DB_TEXT, summary_read, session);
 }
 
 void

@@ -12,7 +12,7 @@
 #include "log.h"
 #include "session_private.h"
 
-#define VERSION_MIN		150000
+#define VERSION_MIN 150000
 
 /*
  * allowed: whether output_plugin_libraries, on servers that know it, has our
@@ -60,21 +60,27 @@ is_true(const PGresult *result, int column)
 static bool
 check_server(Session *session, const PGresult *result)
 {
-	int			version = atoi(PQgetvalue(result, 0, COLUMN_VERSION));
+	int version = atoi(PQgetvalue(result, 0, COLUMN_VERSION));
 	const char *wal_level = PQgetvalue(result, 0, COLUMN_WAL_LEVEL);
 
 	if (version < VERSION_MIN)
-		session_end(session, SESSION_FATAL, "the server has version %d, at "
-					"least PostgreSQL 15 is needed", version / 10000);
+		session_end(session, SESSION_FATAL,
+					"the server has version %d, at "
+					"least PostgreSQL 15 is needed",
+					version / 10000);
 	else if (is_true(result, COLUMN_RECOVERY))
-		session_end(session, SESSION_LOST, "the server is a standby; the "
+		session_end(session, SESSION_LOST,
+					"the server is a standby; the "
 					"relay works on the primary and will try again");
 	else if (strcmp(wal_level, "logical") != 0)
-		session_end(session, SESSION_FATAL, "wal_level is \"%s\"; set "
+		session_end(session, SESSION_FATAL,
+					"wal_level is \"%s\"; set "
 					"wal_level = logical in postgresql.conf and restart the "
-					"server", wal_level);
+					"server",
+					wal_level);
 	else if (!is_true(result, COLUMN_PLUGIN_ALLOWED))
-		session_end(session, SESSION_FATAL, "the server does not allow the "
+		session_end(session, SESSION_FATAL,
+					"the server does not allow the "
 					"output plugin outbox_decoder; set output_plugin_libraries"
 					" = 'pgoutput, test_decoding, outbox_decoder' in "
 					"postgresql.conf and reload");
@@ -89,29 +95,35 @@ check_database(Session *session, const PGresult *result)
 	const char *user = PQgetvalue(result, 0, COLUMN_USER);
 
 	if (PQgetisnull(result, 0, COLUMN_EXTENSION))
-		session_end(session, SESSION_FATAL, "database \"%s\" does not have "
+		session_end(session, SESSION_FATAL,
+					"database \"%s\" does not have "
 					"the extension; run CREATE EXTENSION outbox there",
 					database);
 	else if (strcmp(version, OUTBOX_VERSION) != 0)
-		session_end(session, SESSION_FATAL, "the extension in database \"%s\""
+		session_end(session, SESSION_FATAL,
+					"the extension in database \"%s\""
 					" has version %s, this relay is for %s; run ALTER "
 					"EXTENSION outbox UPDATE or install the other relay",
 					database, version, OUTBOX_VERSION);
 	else if (!is_true(result, COLUMN_REPLICATION))
-		session_end(session, SESSION_FATAL, "role \"%s\" may not replicate; "
-					"run ALTER ROLE \"%s\" REPLICATION", user, user);
+		session_end(session, SESSION_FATAL,
+					"role \"%s\" may not replicate; "
+					"run ALTER ROLE \"%s\" REPLICATION",
+					user, user);
 	else if (!PQgetisnull(result, 0, COLUMN_SLOT_OK) &&
 			 !is_true(result, COLUMN_SLOT_OK))
-		session_end(session, SESSION_FATAL, "replication slot \"%s\" belongs "
+		session_end(session, SESSION_FATAL,
+					"replication slot \"%s\" belongs "
 					"to another plugin or database; set another slot in "
-					"[database]", session->config->slot);
+					"[database]",
+					session->config->slot);
 	return !session->ended;
 }
 
 static void
 path_set(void *arg, const PGresult *result)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	if (!session_failed(session, result))
 		session_lease(session);
@@ -120,8 +132,8 @@ path_set(void *arg, const PGresult *result)
 static void
 checked(void *arg, const PGresult *result)
 {
-	Session    *session = arg;
-	char		path[256];
+	Session *session = arg;
+	char path[256];
 	const char *values[] = {path};
 
 	if (session_failed(session, result) || !check_server(session, result) ||
@@ -133,7 +145,8 @@ checked(void *arg, const PGresult *result)
 	 * A settle has to be flushed before its position may be confirmed, and
 	 * must not wait for a standby, whatever the role's defaults are.
 	 */
-	db_query(session->db, "SELECT set_config('search_path', $1, false),"
+	db_query(session->db,
+			 "SELECT set_config('search_path', $1, false),"
 			 " set_config('synchronous_commit', 'local', false),"
 			 " set_config('statement_timeout', '0', false),"
 			 " set_config('lock_timeout', '30s', false),"

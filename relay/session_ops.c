@@ -13,21 +13,21 @@
 #include "session_private.h"
 #include "settle.h"
 
-#define SEGMENTS_MOST	"4"
+#define SEGMENTS_MOST "4"
 
 /* A query about one route, or of one batch. */
 struct Question
 {
-	Session    *session;
+	Session *session;
 	FetchBatch *batch;
-	int16_t		route_id;
+	int16_t route_id;
 	LIST_ENTRY(Question) link;
 };
 
 static Question *
 question(Session *session, FetchBatch *batch, int16_t route_id)
 {
-	Question   *q = mem_alloc(sizeof(*q));
+	Question *q = mem_alloc(sizeof(*q));
 
 	q->session = session;
 	q->batch = batch;
@@ -53,7 +53,7 @@ session_drop_questions(Session *session)
 static bool
 op_submit(void *arg, Route *route, Delivery *delivery)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	return outlets_submit(&session->outlets, route, delivery);
 }
@@ -63,8 +63,8 @@ op_submit(void *arg, Route *route, Delivery *delivery)
 static void
 fetched(void *arg, const PGresult *result)
 {
-	Question   *q = arg;
-	Session    *session = q->session;
+	Question *q = arg;
+	Session *session = q->session;
 	FetchBatch *batch = q->batch;
 	WireMessage message;
 
@@ -78,9 +78,11 @@ fetched(void *arg, const PGresult *result)
 			engine_body(batch, &message);
 		else
 		{
-			log_error("unreadable", "the row of message %" PRId64 " in "
+			log_error("unreadable",
+					  "the row of message %" PRId64 " in "
 					  "outbox.message is not as enqueue writes it; it goes "
-					  "DEAD", message.id);
+					  "DEAD",
+					  message.id);
 			engine_unreadable(batch, message.id);
 		}
 	}
@@ -90,9 +92,9 @@ fetched(void *arg, const PGresult *result)
 static char *
 id_array(const int64_t *ids, uint32_t count)
 {
-	size_t		room = (size_t) count * 21 + 3;
-	char	   *array = mem_alloc(room);
-	size_t		len = 1;
+	size_t room = (size_t) count * 21 + 3;
+	char *array = mem_alloc(room);
+	size_t len = 1;
 
 	array[0] = '{';
 	for (uint32_t i = 0; i < count; i++)
@@ -105,11 +107,12 @@ id_array(const int64_t *ids, uint32_t count)
 static void
 op_fetch(void *arg, FetchBatch *batch)
 {
-	Session    *session = arg;
-	char	   *ids = id_array(batch->ids, batch->count);
+	Session *session = arg;
+	char *ids = id_array(batch->ids, batch->count);
 	const char *values[] = {ids};
 
-	db_query(session->db, "SELECT id, generation, shard_id, create_time,"
+	db_query(session->db,
+			 "SELECT id, generation, shard_id, create_time,"
 			 " routes, type, biz_key, topic, tag, message_key, sharding_key,"
 			 " content_type, headers, payload FROM outbox_fetch($1)",
 			 1, values, DB_BINARY, fetched, question(session, batch, 0));
@@ -121,11 +124,11 @@ op_fetch(void *arg, FetchBatch *batch)
 static void
 backlog_read(void *arg, const PGresult *result)
 {
-	Question   *q = arg;
-	Session    *session = q->session;
-	int16_t		route_id = q->route_id;
-	Segment		segment;
-	IdSet		done;
+	Question *q = arg;
+	Session *session = q->session;
+	int16_t route_id = q->route_id;
+	Segment segment;
+	IdSet done;
 
 	answered(q);
 	if (session_failed(session, result))
@@ -148,14 +151,14 @@ backlog_read(void *arg, const PGresult *result)
 static void
 op_read_backlog(void *arg, Route *route, int64_t after)
 {
-	Session    *session = arg;
-	char		route_id[16],
-				seq[24];
+	Session *session = arg;
+	char route_id[16], seq[24];
 	const char *values[] = {route_id, seq};
 
 	snprintf(route_id, sizeof(route_id), "%d", route->spec.id);
 	snprintf(seq, sizeof(seq), "%" PRId64, after);
-	db_query(session->db, "SELECT seq, generation, run, pos, ids, done FROM"
+	db_query(session->db,
+			 "SELECT seq, generation, run, pos, ids, done FROM"
 			 " outbox_backlog($1, $2, " SEGMENTS_MOST ")",
 			 2, values, DB_TEXT, backlog_read,
 			 question(session, NULL, route->spec.id));
@@ -169,8 +172,8 @@ static const char settle_sql[] =
 static void
 settled(void *arg, const PGresult *result)
 {
-	Session    *session = arg;
-	uint64_t	position;
+	Session *session = arg;
+	uint64_t position;
 
 	/* without an answer, or refused, it is a lost lease */
 	if (session_failed(session, result))
@@ -192,7 +195,7 @@ settled(void *arg, const PGresult *result)
 static void
 op_settle(void *arg, const Facts *facts)
 {
-	Session    *session = arg;
+	Session *session = arg;
 	SettleValues values;
 
 	settle_values(&values, &session->start, facts);

@@ -3,6 +3,7 @@
  *
  * The inside of a session, shared by the files that are its steps:
  *	session.c		the way to the start, the turn, the end
+ *	session_beat.c	what is done by the clock
  *	session_check.c	is this a database the relay can work with
  *	session_begin.c	routes and rows, slot, stream
  *	session_reconcile.c	R, U and L, the wait, table mode
@@ -24,59 +25,59 @@ typedef struct Question Question;
 
 struct Session
 {
-	Loop	   *loop;
+	Loop *loop;
 	const Config *config;
 	SessionCaller caller;
 	SessionState state;
-	bool		ended;
-	SessionEnd	end;
-	char		reason[SESSION_REASON_MAX];
+	bool ended;
+	SessionEnd end;
+	char reason[SESSION_REASON_MAX];
 
-	Db		   *db;
-	Stream	   *stream;
-	bool		streaming;		/* START_REPLICATION has been answered */
-	bool		stream_paused;
-	bool		slot_missing;	/* to be made, meanwhile table mode */
-	char		slot_fault[LOSS_REASON_MAX];	/* why not, as it was logged */
-	bool		table_mode;		/* until the stream has begun */
-	Timer	   *step_timer;		/* the next try of the step it is at */
-	Timer	   *turn_timer;		/* engine_next_ms */
-	Timer	   *beat_timer;		/* each second */
-	Timer	   *drain_timer;
-	Timer	   *stream_timer;	/* the next try to make a slot */
+	Db *db;
+	Stream *stream;
+	bool streaming; /* START_REPLICATION has been answered */
+	bool stream_paused;
+	bool slot_missing;                /* to be made, meanwhile table mode */
+	char slot_fault[LOSS_REASON_MAX]; /* why not, as it was logged */
+	bool table_mode;                  /* until the stream has begun */
+	Timer *step_timer;                /* the next try of the step it is at */
+	Timer *turn_timer;                /* engine_next_ms */
+	Timer *beat_timer;                /* each second */
+	Timer *drain_timer;
+	Timer *stream_timer; /* the next try to make a slot */
 
-	StartRow	start;
-	Engine		engine;
-	bool		engine_live;
-	Outlets		outlets;
+	StartRow start;
+	Engine engine;
+	bool engine_live;
+	Outlets outlets;
 
 	/* reconcile */
-	bool		snapshot_out;	/* a reading of R, U, L is under way */
-	bool		snapshot_done;	/* the first has been read */
-	bool		gap;
-	bool		waiting;		/* for transactions older than xmax */
-	bool		gave_up;		/* the wait took too long: there is a second */
-	int64_t		wait_since_ms;
-	int64_t		wait_xmax;
-	bool		wait_out;		/* its query is under way */
+	bool snapshot_out;  /* a reading of R, U, L is under way */
+	bool snapshot_done; /* the first has been read */
+	bool gap;
+	bool waiting; /* for transactions older than xmax */
+	bool gave_up; /* the wait took too long: there is a second */
+	int64_t wait_since_ms;
+	int64_t wait_xmax;
+	bool wait_out; /* its query is under way */
 
 	/* running */
-	uint64_t	server_end;
-	uint64_t	beat_position;	/* WAL position of the last settle */
-	int64_t		settled_ms;
-	int64_t		settles;
-	int64_t		maintained_ms;
-	bool		settled_since;	/* a settle since the last maintain */
-	bool		maintaining;
-	bool		reading_routes;
-	bool		routes_again;
-	bool		routes_visible;	/* what rang is in what is being read */
-	int64_t		routes_xid;		/* what rang has a lower one */
-	int64_t		routes_delay_ms;
-	Timer	   *routes_timer;	/* made when first needed */
-	bool		lag_out;
-	LIST_HEAD(, Question) questions;	/* queries of session_ops.c */
-	int64_t		retained_bytes;
+	uint64_t server_end;
+	uint64_t beat_position; /* WAL position of the last settle */
+	int64_t settled_ms;
+	int64_t settles;
+	int64_t maintained_ms;
+	bool settled_since; /* a settle since the last maintain */
+	bool maintaining;
+	bool reading_routes;
+	bool routes_again;
+	bool routes_visible; /* what rang is in what is being read */
+	int64_t routes_xid;  /* what rang has a lower one */
+	int64_t routes_delay_ms;
+	Timer *routes_timer; /* made when first needed */
+	bool lag_out;
+	LIST_HEAD(, Question) questions; /* queries of session_ops.c */
+	int64_t retained_bytes;
 };
 
 /* session_end: ends it at the end of this turn; the first reason counts. */
@@ -86,6 +87,10 @@ extern void session_end(Session *session, SessionEnd end, const char *format,
 extern bool session_failed(Session *session, const PGresult *result);
 extern void session_shape(Session *session, const char *function);
 extern void session_clock(Session *session);
+
+#define SESSION_BEAT_MS 1000
+/* session_beat: each SESSION_BEAT_MS; a TimerCall. */
+extern void session_beat(void *arg);
 
 /* session_take_over: outbox_takeover, its answer goes to then. */
 extern void session_take_over(Session *session, DbCall then);
@@ -112,4 +117,4 @@ extern void session_drop_questions(Session *session);
 /* session_touch: an empty settle, so that the WAL moves. */
 extern void session_touch(Session *session);
 
-#endif							/* OUTBOX_SESSION_PRIVATE_H */
+#endif /* OUTBOX_SESSION_PRIVATE_H */

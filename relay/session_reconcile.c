@@ -14,15 +14,15 @@
 #include "log.h"
 #include "session_private.h"
 
-#define WAIT_POLL_MS		100
-#define TABLE_POLL_MS		1000
+#define WAIT_POLL_MS 100
+#define TABLE_POLL_MS 1000
 
 /* ---------- R, U and L ---------- */
 
 static void
 resolved_read(void *arg, const PGresult *result)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	if (session_failed(session, result) ||
 		session->engine.phase == ENGINE_TABLE || session->snapshot_done)
@@ -35,8 +35,8 @@ resolved_read(void *arg, const PGresult *result)
 static void
 unresolved_read(void *arg, const PGresult *result)
 {
-	Session    *session = arg;
-	WireRun		run;
+	Session *session = arg;
+	WireRun run;
 
 	if (session_failed(session, result))
 		return;
@@ -54,8 +54,8 @@ unresolved_read(void *arg, const PGresult *result)
 static void
 horizon_read(void *arg, const PGresult *result)
 {
-	Session    *session = arg;
-	uint64_t	horizon;
+	Session *session = arg;
+	uint64_t horizon;
 
 	if (session_failed(session, result))
 		return;
@@ -77,15 +77,16 @@ static void
 read_snapshot(Session *session)
 {
 	session->snapshot_out = true;
-	db_query(session->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-			 0, NULL, DB_TEXT, NULL, NULL);
-	db_query(session->db, "SELECT first, last FROM outbox_resolved()",
-			 0, NULL, DB_TEXT, resolved_read, session);
-	db_query(session->db, "SELECT generation, routes, first, last FROM"
-			 " outbox_unresolved()", 0, NULL, DB_TEXT, unresolved_read,
-			 session);
-	db_query(session->db, "SELECT pg_current_wal_insert_lsn()",
-			 0, NULL, DB_TEXT, horizon_read, session);
+	db_query(session->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0,
+			 NULL, DB_TEXT, NULL, NULL);
+	db_query(session->db, "SELECT first, last FROM outbox_resolved()", 0, NULL,
+			 DB_TEXT, resolved_read, session);
+	db_query(session->db,
+			 "SELECT generation, routes, first, last FROM"
+			 " outbox_unresolved()",
+			 0, NULL, DB_TEXT, unresolved_read, session);
+	db_query(session->db, "SELECT pg_current_wal_insert_lsn()", 0, NULL,
+			 DB_TEXT, horizon_read, session);
 	db_query(session->db, "COMMIT", 0, NULL, DB_TEXT, NULL, NULL);
 }
 
@@ -94,8 +95,8 @@ read_snapshot(Session *session)
 static void
 xmin_read(void *arg, const PGresult *result)
 {
-	Session    *session = arg;
-	int64_t		waited;
+	Session *session = arg;
+	int64_t waited;
 
 	if (session_failed(session, result))
 		return;
@@ -111,7 +112,8 @@ xmin_read(void *arg, const PGresult *result)
 	}
 	if (session->engine.hold && waited > session->config->reconcile_wait_ms)
 	{
-		log_warning("reconcile_wait", "a transaction has been open for longer "
+		log_warning("reconcile_wait",
+					"a transaction has been open for longer "
 					"than reconcile_wait: delivery goes on, and what commits "
 					"late may come out of order");
 		session->gave_up = true;
@@ -124,7 +126,7 @@ xmin_read(void *arg, const PGresult *result)
 static void
 xmax_read(void *arg, const PGresult *result)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	if (session_failed(session, result))
 		return;

@@ -17,22 +17,24 @@
 #include "session_private.h"
 
 /* Of reading again while the change may not be visible. */
-#define ROUTES_DELAY_MIN_MS		5
-#define ROUTES_DELAY_MAX_MS		1000
+#define ROUTES_DELAY_MIN_MS 5
+#define ROUTES_DELAY_MAX_MS 1000
 
 void
 session_read_routes(Session *session, DbCall then)
 {
-	db_query(session->db, "SELECT id, name, kind, target, state, ordering,"
+	db_query(session->db,
+			 "SELECT id, name, kind, target, state, ordering,"
 			 " retry_initial_ms, retry_max_ms, retry_multiplier,"
 			 " max_attempts, timeout_ms, connect_timeout_ms, concurrency,"
-			 " trace FROM outbox_routes()", 0, NULL, DB_TEXT, then, session);
+			 " trace FROM outbox_routes()",
+			 0, NULL, DB_TEXT, then, session);
 }
 
 bool
 session_take_routes(Session *session, const PGresult *result)
 {
-	RouteSpec	spec;
+	RouteSpec spec;
 
 	session_clock(session);
 	for (int i = 0; i < PQntuples(result); i++)
@@ -50,7 +52,7 @@ session_take_routes(Session *session, const PGresult *result)
 static void
 routes_read(void *arg, const PGresult *result)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	session->reading_routes = false;
 	if (session_failed(session, result) ||
@@ -77,7 +79,7 @@ routes_read(void *arg, const PGresult *result)
 static void
 next_xid_read(void *arg, const PGresult *result)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	if (!session_failed(session, result))
 		session->routes_xid = rows_int(result, 0, 0);
@@ -86,11 +88,10 @@ next_xid_read(void *arg, const PGresult *result)
 static void
 xmin_read(void *arg, const PGresult *result)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	if (!session_failed(session, result))
-		session->routes_visible = rows_int(result, 0, 0) >=
-			session->routes_xid;
+		session->routes_visible = rows_int(result, 0, 0) >= session->routes_xid;
 }
 
 /* The routes are read by a later snapshot than the one that is asked for. */
@@ -98,15 +99,17 @@ static void
 read_once(Session *session)
 {
 	session->reading_routes = true;
-	db_query(session->db, "SELECT pg_snapshot_xmin(pg_current_snapshot())"
-			 "::text", 0, NULL, DB_TEXT, xmin_read, session);
+	db_query(session->db,
+			 "SELECT pg_snapshot_xmin(pg_current_snapshot())"
+			 "::text",
+			 0, NULL, DB_TEXT, xmin_read, session);
 	session_read_routes(session, routes_read);
 }
 
 static void
 read_again(void *arg)
 {
-	Session    *session = arg;
+	Session *session = arg;
 
 	if (!session->ended && !session->reading_routes)
 		read_once(session);

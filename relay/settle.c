@@ -18,15 +18,14 @@
 static void
 render_resolved(SettleValues *values, const Facts *facts)
 {
-	char	   *sets[FACTS_GENERATIONS];
-	size_t		room = 3,
-				len = 0,
-				names = 0;
+	char *sets[FACTS_GENERATIONS];
+	size_t room = 3, len = 0, names = 0;
 
 	for (int i = 0; i < FACTS_GENERATIONS; i++)
 	{
 		sets[i] = facts->resolved[i].count > 0
-			? idset_format(&facts->resolved[i]) : NULL;
+					  ? idset_format(&facts->resolved[i])
+					  : NULL;
 		room += sets[i] != NULL ? strlen(sets[i]) + 3 : 0;
 	}
 	values->resolved = mem_alloc(room);
@@ -36,11 +35,11 @@ render_resolved(SettleValues *values, const Facts *facts)
 
 		if (sets[i] == NULL)
 			continue;
-		len += (size_t) snprintf(values->resolved + len, room - len,
-								 "%s\"%s\"", separator, sets[i]);
+		len += (size_t) snprintf(values->resolved + len, room - len, "%s\"%s\"",
+								 separator, sets[i]);
 		names += (size_t) snprintf(values->generations + names,
-								   sizeof(values->generations) - names,
-								   "%s%d", separator, i - 1);
+								   sizeof(values->generations) - names, "%s%d",
+								   separator, i - 1);
 		mem_free(sets[i]);
 	}
 	snprintf(values->resolved + len, room - len, len == 0 ? "{}" : "}");
@@ -53,21 +52,20 @@ render_resolved(SettleValues *values, const Facts *facts)
 static json_t *
 segments(const Facts *facts)
 {
-	json_t	   *array = json_array();
+	json_t *array = json_array();
 
 	for (uint32_t i = 0; i < facts->segments.count; i++)
 	{
 		const FactSegment *s = &facts->segments.items[i];
-		json_t	   *ids = json_array();
+		json_t *ids = json_array();
 
 		for (uint32_t k = 0; k < s->nids; k++)
 			json_array_append_new(ids, json_integer(s->ids[k]));
-		json_array_append_new(array, json_pack(
-								  "{s:i, s:I, s:i, s:I, s:o}", "route",
-								  (int) s->route_id, "seq",
-								  (json_int_t) s->seq, "generation",
-								  (int) s->generation, "pos",
-								  (json_int_t) s->pos, "ids", ids));
+		json_array_append_new(
+			array, json_pack("{s:i, s:I, s:i, s:I, s:o}", "route",
+							 (int) s->route_id, "seq", (json_int_t) s->seq,
+							 "generation", (int) s->generation, "pos",
+							 (json_int_t) s->pos, "ids", ids));
 	}
 	return array;
 }
@@ -88,12 +86,11 @@ compare_progress(const void *a, const void *b)
 static void
 add_progress(json_t *array, const FactProgress *p, IdSet *done)
 {
-	char	   *ranges = idset_format(done);
+	char *ranges = idset_format(done);
 
-	json_array_append_new(array, json_pack("{s:i, s:I, s:s}", "route",
-										   (int) p->route_id, "seq",
-										   (json_int_t) p->seq, "done",
-										   ranges));
+	json_array_append_new(
+		array, json_pack("{s:i, s:I, s:s}", "route", (int) p->route_id, "seq",
+						 (json_int_t) p->seq, "done", ranges));
 	mem_free(ranges);
 	idset_reset(done);
 }
@@ -102,11 +99,11 @@ add_progress(json_t *array, const FactProgress *p, IdSet *done)
 static json_t *
 progress(const Facts *facts)
 {
-	uint32_t	count = facts->progress.count;
-	FactProgress *sorted = mem_copy(facts->progress.items,
-									count * sizeof(FactProgress));
-	json_t	   *array = json_array();
-	IdSet		done = {0};
+	uint32_t count = facts->progress.count;
+	FactProgress *sorted =
+		mem_copy(facts->progress.items, count * sizeof(FactProgress));
+	json_t *array = json_array();
+	IdSet done = {0};
 
 	qsort(sorted, count, sizeof(*sorted), compare_progress);
 	for (uint32_t i = 0; i < count; i++)
@@ -124,8 +121,8 @@ progress(const Facts *facts)
 static json_t *
 text(const char *bytes)
 {
-	json_t	   *string = json_string(bytes);
-	char	   *copy;
+	json_t *string = json_string(bytes);
+	char *copy;
 
 	if (string != NULL)
 		return string;
@@ -141,30 +138,27 @@ text(const char *bytes)
 static json_t *
 parks(const Facts *facts)
 {
-	json_t	   *array = json_array();
+	json_t *array = json_array();
 
 	for (uint32_t i = 0; i < facts->parks.count; i++)
 	{
 		const FactPark *p = &facts->parks.items[i];
 
-		json_array_append_new(array, json_pack(
-								  "{s:I, s:i, s:i, s:i, s:o, s:I, s:I, s:s,"
-								  " s:i, s:o, s:o}",
-								  "id", (json_int_t) p->id,
-								  "route", (int) p->route_id,
-								  "generation", (int) p->generation,
-								  "shard", (int) p->shard_id,
-								  "key_hash", p->has_key
-								  ? json_integer(p->key_hash) : json_null(),
-								  "run", (json_int_t) p->run,
-								  "pos", (json_int_t) p->pos,
-								  "status", parked_status_name(p->status),
-								  "retry_count", (int) p->retry_count,
-								  "next_retry_ms", p->next_retry_ms < 0
-								  ? json_null()
-								  : json_integer(p->next_retry_ms),
-								  "error", p->error[0] == '\0'
-								  ? json_null() : text(p->error)));
+		json_array_append_new(
+			array,
+			json_pack("{s:I, s:i, s:i, s:i, s:o, s:I, s:I, s:s,"
+					  " s:i, s:o, s:o}",
+					  "id", (json_int_t) p->id, "route", (int) p->route_id,
+					  "generation", (int) p->generation, "shard",
+					  (int) p->shard_id, "key_hash",
+					  p->has_key ? json_integer(p->key_hash) : json_null(),
+					  "run", (json_int_t) p->run, "pos", (json_int_t) p->pos,
+					  "status", parked_status_name(p->status), "retry_count",
+					  (int) p->retry_count, "next_retry_ms",
+					  p->next_retry_ms < 0 ? json_null()
+										   : json_integer(p->next_retry_ms),
+					  "error",
+					  p->error[0] == '\0' ? json_null() : text(p->error)));
 	}
 	return array;
 }
@@ -172,21 +166,20 @@ parks(const Facts *facts)
 static json_t *
 unparks(const Facts *facts)
 {
-	json_t	   *array = json_array();
+	json_t *array = json_array();
 
 	for (uint32_t i = 0; i < facts->unparks.count; i++)
-		json_array_append_new(array, json_pack(
-								  "{s:I, s:i}", "id",
-								  (json_int_t) facts->unparks.items[i].id,
-								  "route",
-								  (int) facts->unparks.items[i].route_id));
+		json_array_append_new(
+			array, json_pack("{s:I, s:i}", "id",
+							 (json_int_t) facts->unparks.items[i].id, "route",
+							 (int) facts->unparks.items[i].route_id));
 	return array;
 }
 
 static json_t *
 answer(const Outcome *outcome)
 {
-	char		hex[2 * OUTCOME_ANSWER_MAX + 1];
+	char hex[2 * OUTCOME_ANSWER_MAX + 1];
 
 	if (outcome->answer_len == 0)
 		return json_null();
@@ -198,26 +191,24 @@ answer(const Outcome *outcome)
 static json_t *
 attempts(const Facts *facts)
 {
-	json_t	   *array = json_array();
+	json_t *array = json_array();
 
 	for (uint32_t i = 0; i < facts->attempts.count; i++)
 	{
 		const FactAttempt *a = &facts->attempts.items[i];
 		const Outcome *o = a->outcome;
 
-		json_array_append_new(array, json_pack(
-								  "{s:I, s:i, s:i, s:I, s:I, s:s, s:i, s:o,"
-								  " s:o}",
-								  "id", (json_int_t) a->id,
-								  "route", (int) a->route_id,
-								  "attempt", (int) a->attempt,
-								  "started_ms", (json_int_t) a->started_ms,
-								  "duration_us", (json_int_t) o->duration_us,
-								  "outcome", outcome_class_name(o->class),
-								  "status", o->status,
-								  "error", o->error[0] == '\0'
-								  ? json_null() : text(o->error),
-								  "answer", answer(o)));
+		json_array_append_new(
+			array, json_pack("{s:I, s:i, s:i, s:I, s:I, s:s, s:i, s:o,"
+							 " s:o}",
+							 "id", (json_int_t) a->id, "route",
+							 (int) a->route_id, "attempt", (int) a->attempt,
+							 "started_ms", (json_int_t) a->started_ms,
+							 "duration_us", (json_int_t) o->duration_us,
+							 "outcome", outcome_class_name(o->class), "status",
+							 o->status, "error",
+							 o->error[0] == '\0' ? json_null() : text(o->error),
+							 "answer", answer(o)));
 	}
 	return array;
 }
@@ -234,8 +225,8 @@ set_array(json_t *object, const char *name, uint32_t count, json_t *array)
 static char *
 render_facts(const Facts *facts)
 {
-	json_t	   *object = json_object();
-	char	   *rendered = NULL;
+	json_t *object = json_object();
+	char *rendered = NULL;
 
 	set_array(object, "backlog", facts->segments.count, segments(facts));
 	set_array(object, "progress", facts->progress.count, progress(facts));
@@ -261,9 +252,8 @@ settle_values(SettleValues *values, const StartRow *start, const Facts *facts)
 			 "%" PRId64, start->system_identifier);
 	snprintf(values->timeline, sizeof(values->timeline), "%d",
 			 (int) start->timeline);
-	snprintf(values->position, sizeof(values->position),
-			 "%X/%X", (unsigned) (facts->position >> 32),
-			 (unsigned) facts->position);
+	snprintf(values->position, sizeof(values->position), "%X/%X",
+			 (unsigned) (facts->position >> 32), (unsigned) facts->position);
 	render_resolved(values, facts);
 	values->facts = render_facts(facts);
 	values->values[0] = values->run;

@@ -12,18 +12,18 @@
 #include "core/facts.h"
 #include "rows.h"
 
-#define SETTLE_VALUES	7
+#define SETTLE_VALUES 7
 
 typedef struct SettleValues
 {
-	const char *values[SETTLE_VALUES];	/* for db_query */
-	char		run[24];
-	char		system_identifier[24];
-	char		timeline[16];
-	char		position[24];
-	char		generations[32];
-	char	   *resolved;
-	char	   *facts;
+	const char *values[SETTLE_VALUES]; /* for db_query */
+	char run[24];
+	char system_identifier[24];
+	char timeline[16];
+	char position[24];
+	char generations[32];
+	char *resolved;
+	char *facts;
 } SettleValues;
 
 /* settle_values: facts NULL says nothing but that the relay lives. */
@@ -31,4 +31,4 @@ extern void settle_values(SettleValues *values, const StartRow *start,
 						  const Facts *facts);
 extern void settle_values_reset(SettleValues *values);
 
-#endif							/* OUTBOX_SETTLE_H */
+#endif /* OUTBOX_SETTLE_H */

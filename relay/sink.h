@@ -35,9 +35,9 @@ typedef struct Sink Sink;
 /* Both are called from the event loop, never from inside submit or close. */
 typedef struct SinkCaller
 {
-	void	   *arg;
-	void		(*done) (void *arg, Delivery *delivery, const Outcome *outcome);
-	void		(*ready) (void *arg);
+	void *arg;
+	void (*done)(void *arg, Delivery *delivery, const Outcome *outcome);
+	void (*ready)(void *arg);
 } SinkCaller;
 
 typedef struct SinkOps
@@ -51,16 +51,16 @@ typedef struct SinkOps
 	 * that did not go well, all submitted later for the same destination are
 	 * reported TRANSIENT too.
 	 */
-	bool		keeps_order;
+	bool keeps_order;
 
 	/*
 	 * open: ready to take deliveries; no connection need exist.  NULL with a
 	 * sentence in err (of err_size bytes) when the configuration is wrong.
 	 */
-	Sink	   *(*open) (Loop *loop, const Config *config, const RouteSpec *spec,
-						 SinkCaller caller, char *err, size_t err_size);
-	bool		(*submit) (Sink *sink, Delivery *delivery);
-	void		(*close) (Sink *sink);
+	Sink *(*open)(Loop *loop, const Config *config, const RouteSpec *spec,
+				  SinkCaller caller, char *err, size_t err_size);
+	bool (*submit)(Sink *sink, Delivery *delivery);
+	void (*close)(Sink *sink);
 } SinkOps;
 
 /* Every sink begins with this. */
@@ -75,4 +75,4 @@ extern const SinkOps sink_kafka;
 /* sink_ops_of: by kind; the one registration. */
 extern const SinkOps *sink_ops_of(SpecKind kind);
 
-#endif							/* OUTBOX_SINK_H */
+#endif /* OUTBOX_SINK_H */

@@ -18,16 +18,16 @@ circuit_state_name(CircuitState state)
 bool
 circuit_alive(Circuit *circuit)
 {
-	bool		closed = circuit->state != CIRCUIT_CLOSED;
+	bool closed = circuit->state != CIRCUIT_CLOSED;
 
-	*circuit = (Circuit) {.state = CIRCUIT_CLOSED};
+	*circuit = (Circuit){.state = CIRCUIT_CLOSED};
 	return closed;
 }
 
 static void
 open_circuit(Circuit *circuit, int64_t now_ms)
 {
-	int64_t		delay = circuit->probe_delay_ms * 2;
+	int64_t delay = circuit->probe_delay_ms * 2;
 
 	if (delay < CIRCUIT_PROBE_MIN_MS)
 		delay = CIRCUIT_PROBE_MIN_MS;
@@ -51,7 +51,7 @@ bool
 circuit_failed(Circuit *circuit, int64_t id, int64_t now_ms)
 {
 	if (circuit->state == CIRCUIT_OPEN)
-		return true;			/* was under way when it opened */
+		return true; /* was under way when it opened */
 	if (circuit->state == CIRCUIT_PROBING)
 	{
 		open_circuit(circuit, now_ms);
@@ -71,7 +71,7 @@ circuit_may_send(const Circuit *circuit, int inflight, int64_t now_ms)
 	if (circuit->state == CIRCUIT_CLOSED)
 		return true;
 	return circuit->state == CIRCUIT_OPEN && inflight == 0 &&
-		now_ms >= circuit->probe_at_ms;
+		   now_ms >= circuit->probe_at_ms;
 }
 
 void

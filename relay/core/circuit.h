@@ -18,9 +18,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CIRCUIT_TRIP			5
-#define CIRCUIT_PROBE_MIN_MS	1000
-#define CIRCUIT_PROBE_MAX_MS	30000
+#define CIRCUIT_TRIP 5
+#define CIRCUIT_PROBE_MIN_MS 1000
+#define CIRCUIT_PROBE_MAX_MS 30000
 
 typedef enum CircuitState
 {
@@ -32,10 +32,10 @@ typedef enum CircuitState
 typedef struct Circuit
 {
 	CircuitState state;
-	int			failures;		/* entries used in failed */
-	int64_t		failed[CIRCUIT_TRIP];	/* ids */
-	int64_t		probe_delay_ms;
-	int64_t		probe_at_ms;	/* while OPEN */
+	int failures;                 /* entries used in failed */
+	int64_t failed[CIRCUIT_TRIP]; /* ids */
+	int64_t probe_delay_ms;
+	int64_t probe_at_ms; /* while OPEN */
 } Circuit;
 
 extern const char *circuit_state_name(CircuitState state);
@@ -53,4 +53,4 @@ extern bool circuit_may_send(const Circuit *circuit, int inflight,
 /* circuit_sent: a delivery goes out now. */
 extern void circuit_sent(Circuit *circuit);
 
-#endif							/* OUTBOX_CIRCUIT_H */
+#endif /* OUTBOX_CIRCUIT_H */

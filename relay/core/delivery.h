@@ -13,8 +13,8 @@
 typedef struct Delivery
 {
 	const WireMessage *message;
-	int			attempt;		/* 1 for the first */
-	void	   *owner;			/* the caller's; the sink does not look */
+	int attempt; /* 1 for the first */
+	void *owner; /* the caller's; the sink does not look */
 } Delivery;
 
-#endif							/* OUTBOX_DELIVERY_H */
+#endif /* OUTBOX_DELIVERY_H */

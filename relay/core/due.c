@@ -36,7 +36,7 @@ sift_down(Due *due, uint32_t at, Row *row)
 {
 	for (;;)
 	{
-		uint32_t	child = 2 * at + 1;
+		uint32_t child = 2 * at + 1;
 
 		if (child >= due->count)
 			break;
@@ -61,8 +61,8 @@ due_add(Due *due, Row *row)
 void
 due_remove(Due *due, Row *row)
 {
-	uint32_t	at = (uint32_t) row->heap_index;
-	Row		   *last;
+	uint32_t at = (uint32_t) row->heap_index;
+	Row *last;
 
 	if (row->heap_index < 0)
 		return;

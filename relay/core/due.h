@@ -13,9 +13,9 @@
 
 typedef struct Due
 {
-	Row		  **items;
-	uint32_t	count;
-	uint32_t	room;
+	Row **items;
+	uint32_t count;
+	uint32_t room;
 } Due;
 
 extern void due_reset(Due *due);
@@ -25,4 +25,4 @@ extern void due_remove(Due *due, Row *row);
 /* due_first: the row whose time comes first, or NULL. */
 extern Row *due_first(const Due *due);
 
-#endif							/* OUTBOX_DUE_H */
+#endif /* OUTBOX_DUE_H */

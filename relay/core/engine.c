@@ -31,7 +31,7 @@ engine_init(Engine *engine, const EngineOps *ops, void *arg, int64_t run,
 void
 engine_reset(Engine *engine)
 {
-	Route	   *route;
+	Route *route;
 
 	while ((route = engine->routes) != NULL)
 	{
@@ -89,8 +89,8 @@ engine_facts(Engine *engine)
 static Route *
 find_or_make(Engine *engine, int16_t id)
 {
-	Route	  **link = &engine->routes;
-	Route	   *route;
+	Route **link = &engine->routes;
+	Route *route;
 
 	while (*link != NULL && (*link)->spec.id < id)
 		link = &(*link)->next;
@@ -105,7 +105,7 @@ find_or_make(Engine *engine, int16_t id)
 Route *
 engine_find_route(Engine *engine, int16_t id)
 {
-	Route	   *route = find_or_make(engine, id);
+	Route *route = find_or_make(engine, id);
 
 	if (!route->known && !route->asked)
 		engine->routes_wanted = route->asked = true;
@@ -115,8 +115,8 @@ engine_find_route(Engine *engine, int16_t id)
 void
 engine_route(Engine *engine, const RouteSpec *spec, bool keeps_order)
 {
-	Route	   *route = find_or_make(engine, spec->id);
-	bool		ordered = route->known ? route->spec.ordered : spec->ordered;
+	Route *route = find_or_make(engine, spec->id);
+	bool ordered = route->known ? route->spec.ordered : spec->ordered;
 
 	route->spec = *spec;
 	/* the keys of what is in memory were made by the first answer */
@@ -154,7 +154,7 @@ void
 engine_backlog_summary(Engine *engine, int16_t route_id, int64_t seq_max,
 					   int64_t messages)
 {
-	Route	   *route = engine_find_route(engine, route_id);
+	Route *route = engine_find_route(engine, route_id);
 
 	route->seq_next = seq_max + 1;
 	route->seq_written = seq_max;
@@ -172,9 +172,9 @@ engine_row(Engine *engine, const FactPark *row, int64_t due_ms)
 void
 engine_done(Engine *engine, Delivery *delivery, const Outcome *outcome)
 {
-	Flight	   *flight = delivery->owner;
-	Route	   *route = flight->route;
-	Item	   *item = flight->item;
+	Flight *flight = delivery->owner;
+	Route *route = flight->route;
+	Item *item = flight->item;
 
 	(void) engine;
 	LIST_REMOVE(flight, link);
@@ -273,14 +273,14 @@ settle_is_due(const Engine *engine)
 	if (facts->count == 0)
 		return false;
 	return facts->count >= ENGINE_SETTLE_FACTS ||
-		engine->now_ms - facts->first_ms >= ENGINE_SETTLE_MS ||
-		engine->now_ms < engine->gate_until_ms;
+		   engine->now_ms - facts->first_ms >= ENGINE_SETTLE_MS ||
+		   engine->now_ms < engine->gate_until_ms;
 }
 
 static void
 settle(Engine *engine)
 {
-	Facts	   *facts = engine_facts(engine);
+	Facts *facts = engine_facts(engine);
 
 	intake_pour(engine, ENGINE_POUR_IDS);
 	reconcile_passed(engine, engine->passed);
@@ -301,7 +301,7 @@ settle(Engine *engine)
 uint64_t
 engine_settled(Engine *engine)
 {
-	Facts	   *facts = &engine->facts[1 - engine->current];
+	Facts *facts = &engine->facts[1 - engine->current];
 
 	assert(engine->settling);
 	engine->settling = false;
@@ -322,8 +322,8 @@ bool
 engine_is_stalled(const Engine *engine)
 {
 	return engine->settling &&
-		(engine->now_ms - engine->settle_sent_ms >= ENGINE_STALL_MS ||
-		 engine->facts[engine->current].count >= ENGINE_STALL_FACTS);
+		   (engine->now_ms - engine->settle_sent_ms >= ENGINE_STALL_MS ||
+			engine->facts[engine->current].count >= ENGINE_STALL_FACTS);
 }
 
 /* ---------- the turn ---------- */
@@ -336,16 +336,16 @@ static bool
 is_ending(const Route *route)
 {
 	return route->mode == ROUTE_BACKLOG && route_able(route) &&
-		route->spec.state == SPEC_ACTIVE &&
-		route->circuit.state == CIRCUIT_CLOSED &&
-		route->nrows < ROUTE_ROWS_MAX / 2 &&
-		route_backlog_count(route) <= 2 * TAIL_SEGMENT;
+		   route->spec.state == SPEC_ACTIVE &&
+		   route->circuit.state == CIRCUIT_CLOSED &&
+		   route->nrows < ROUTE_ROWS_MAX / 2 &&
+		   route_backlog_count(route) <= 2 * TAIL_SEGMENT;
 }
 
 static void
 gate(Engine *engine)
 {
-	bool		ending = false;
+	bool ending = false;
 
 	for (Route *route = engine->routes; route != NULL; route = route->next)
 		if (is_ending(route))
@@ -397,7 +397,7 @@ int64_t
 engine_next_ms(const Engine *engine)
 {
 	const Facts *facts = &engine->facts[engine->current];
-	int64_t		next = INT64_MAX;
+	int64_t next = INT64_MAX;
 
 	if (engine->hold)
 		return next;
@@ -411,7 +411,8 @@ engine_next_ms(const Engine *engine)
 		next = earlier(next, route_next_ms(route));
 		if (engine->phase == ENGINE_RUN && is_ending(route))
 			next = earlier(next, engine->gate_next_ms > engine->now_ms
-						   ? engine->gate_next_ms : engine->now_ms);
+									 ? engine->gate_next_ms
+									 : engine->now_ms);
 	}
 	return next;
 }

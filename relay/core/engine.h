@@ -20,119 +20,119 @@
 
 /* A settle goes out after this many facts or this long after the first. */
 #ifndef ENGINE_SETTLE_FACTS
-#define ENGINE_SETTLE_FACTS		1000
+#define ENGINE_SETTLE_FACTS 1000
 #endif
-#define ENGINE_SETTLE_MS		50
+#define ENGINE_SETTLE_MS 50
 
 /* Ids that one settle takes over from a pour (below). */
 #ifndef ENGINE_POUR_IDS
-#define ENGINE_POUR_IDS			20000
+#define ENGINE_POUR_IDS 20000
 #endif
 
 /* How long the stream may be held up so that a backlog can end, how often. */
-#define ENGINE_GATE_MS			100
-#define ENGINE_GATE_EVERY_MS	1000
+#define ENGINE_GATE_MS 100
+#define ENGINE_GATE_EVERY_MS 1000
 /* After one that was in vain the next comes later, up to this. */
-#define ENGINE_GATE_SELDOM_MS	60000
+#define ENGINE_GATE_SELDOM_MS 60000
 
 /* A settle that takes this long, or lets so many facts pile up, is stalled. */
-#define ENGINE_STALL_MS			10000
-#define ENGINE_STALL_FACTS		100000
+#define ENGINE_STALL_MS 10000
+#define ENGINE_STALL_FACTS 100000
 
 typedef enum EnginePhase
 {
-	ENGINE_TABLE,				/* there is no slot: work from the table */
-	ENGINE_WAIT,				/* for transactions older than the stream */
-	ENGINE_PASS,				/* the stream has yet to pass L */
+	ENGINE_TABLE, /* there is no slot: work from the table */
+	ENGINE_WAIT,  /* for transactions older than the stream */
+	ENGINE_PASS,  /* the stream has yet to pass L */
 	ENGINE_RUN
 } EnginePhase;
 
 typedef struct EngineOps
 {
 	/* As the sink's submit. */
-	bool		(*submit) (void *arg, Route *route, Delivery *delivery);
+	bool (*submit)(void *arg, Route *route, Delivery *delivery);
 	/* Read batch->ids; engine_body for each found, then engine_fetched. */
-	void		(*fetch) (void *arg, FetchBatch *batch);
+	void (*fetch)(void *arg, FetchBatch *batch);
 	/* Read segments with seq > after; engine_segment each, engine_segments. */
-	void		(*read_backlog) (void *arg, Route *route, int64_t after);
+	void (*read_backlog)(void *arg, Route *route, int64_t after);
 	/* Send it, in one transaction; facts live until engine_settled. */
-	void		(*settle) (void *arg, const Facts *facts);
+	void (*settle)(void *arg, const Facts *facts);
 	/* A route was met that is not known: engine_route for all, once more. */
-	void		(*read_routes) (void *arg);
+	void (*read_routes)(void *arg);
 } EngineOps;
 
 /* Ids on their way from memory to the tails, a settle's worth at a time. */
 typedef struct PourRun
 {
-	IdRun		run;			/* with the remaining routes */
-	bool		stream;			/* of a streamed transaction: has a ticket */
-	uint64_t	ticket;
+	IdRun run;   /* with the remaining routes */
+	bool stream; /* of a streamed transaction: has a ticket */
+	uint64_t ticket;
 } PourRun;
 
 /* Chunks of a streamed transaction that has not ended. */
 typedef struct Chunk
 {
-	uint32_t	xid;
-	uint32_t	subxid;
-	IdRun		run;
+	uint32_t xid;
+	uint32_t subxid;
+	IdRun run;
 } Chunk;
 
 /* A subtransaction whose chunks do not count. */
 typedef struct Aborted
 {
-	uint32_t	xid;
-	uint32_t	subxid;
+	uint32_t xid;
+	uint32_t subxid;
 } Aborted;
 
 struct Engine
 {
 	const EngineOps *ops;
-	void	   *arg;
-	int64_t		now_ms;
-	int64_t		wall_us;
-	int64_t		run;			/* of this start, see doc/interface.md */
-	int64_t		budget;			/* bytes of bodies */
-	int64_t		bytes;
-	uint64_t	random;			/* state of the dice */
+	void *arg;
+	int64_t now_ms;
+	int64_t wall_us;
+	int64_t run;    /* of this start, see doc/interface.md */
+	int64_t budget; /* bytes of bodies */
+	int64_t bytes;
+	uint64_t random; /* state of the dice */
 
 	EnginePhase phase;
-	bool		hold;			/* nothing is sent, nothing settled */
-	bool		early;			/* the hold was given up: U is read again */
-	uint64_t	passed;			/* the stream is past this */
-	uint64_t	horizon;		/* L */
-	IdSet		seen;			/* ids the stream brought since the start */
-	IdSet		resolved;		/* R */
-	Unresolved	had;			/* U at the start: rule perRoute */
-	Unresolved	unresolved;		/* U */
-	bool		had_read;
-	int64_t		recovering;		/* ids of U not yet in a settle */
+	bool hold;             /* nothing is sent, nothing settled */
+	bool early;            /* the hold was given up: U is read again */
+	uint64_t passed;       /* the stream is past this */
+	uint64_t horizon;      /* L */
+	IdSet seen;            /* ids the stream brought since the start */
+	IdSet resolved;        /* R */
+	Unresolved had;        /* U at the start: rule perRoute */
+	Unresolved unresolved; /* U */
+	bool had_read;
+	int64_t recovering; /* ids of U not yet in a settle */
 
-	Position	position;
-	uint64_t	ticket;			/* of the transaction being read */
-	bool		in_transaction;
+	Position position;
+	uint64_t ticket; /* of the transaction being read */
+	bool in_transaction;
 	FACTS_ARRAY(Chunk) chunks;
 	FACTS_ARRAY(Aborted) aborted;
 	FACTS_ARRAY(PourRun) pours;
-	uint32_t	pours_done;		/* entries of pours already used up */
-	uint32_t	stream_pours;	/* those left that the stream brought */
+	uint32_t pours_done;   /* entries of pours already used up */
+	uint32_t stream_pours; /* those left that the stream brought */
 	/* of the stream, to be said when all that was recovered is written */
-	IdSet		deferred[FACTS_GENERATIONS];
+	IdSet deferred[FACTS_GENERATIONS];
 
-	Facts		facts[2];
-	int			current;		/* the one being collected */
-	bool		settling;		/* the other one is out */
-	uint64_t	settled_position;
-	bool		heartbeat_due;
-	int64_t		gate_until_ms;	/* stream held up until */
-	int64_t		gate_next_ms;
-	int64_t		gate_every_ms;
-	int64_t		settle_sent_ms;
+	Facts facts[2];
+	int current;   /* the one being collected */
+	bool settling; /* the other one is out */
+	uint64_t settled_position;
+	bool heartbeat_due;
+	int64_t gate_until_ms; /* stream held up until */
+	int64_t gate_next_ms;
+	int64_t gate_every_ms;
+	int64_t settle_sent_ms;
 
-	Route	   *routes;			/* by id */
+	Route *routes; /* by id */
 	struct FlightList spare_flights;
-	bool		routes_wanted;
-	bool		draining;		/* nothing new goes to the sinks */
-	uint64_t	repeats;		/* frames skipped because resolved */
+	bool routes_wanted;
+	bool draining;    /* nothing new goes to the sinks */
+	uint64_t repeats; /* frames skipped because resolved */
 };
 
 /* engine_init: run > 0; seed for the jitter. */
@@ -226,4 +226,4 @@ extern double engine_dice(Engine *engine);
 extern bool engine_over_budget(const Engine *engine);
 extern int64_t engine_wall_ms(const Engine *engine);
 
-#endif							/* OUTBOX_ENGINE_H */
+#endif /* OUTBOX_ENGINE_H */

@@ -75,7 +75,7 @@ void
 facts_attempt(Facts *facts, int64_t id, int16_t route_id, int32_t attempt,
 			  int64_t wall_ms, const Outcome *outcome)
 {
-	*ARRAY_PUSH(&facts->attempts) = (FactAttempt) {
+	*ARRAY_PUSH(&facts->attempts) = (FactAttempt){
 		.id = id,
 		.route_id = route_id,
 		.attempt = attempt,

@@ -16,8 +16,8 @@ Flight *
 flight_new(Route *route, Item *item)
 {
 	struct FlightList *spare = &route->engine->spare_flights;
-	Flight	   *flight = LIST_FIRST(spare);
-	WireReader	reader;
+	Flight *flight = LIST_FIRST(spare);
+	WireReader reader;
 
 	if (flight != NULL)
 		LIST_REMOVE(flight, link);
@@ -26,7 +26,7 @@ flight_new(Route *route, Item *item)
 	wire_reader_init(&reader, item->message->bytes, item->message->len);
 	if (!wire_message_read(&reader, &flight->wire))
 		assert(!"what was written by wire_message_write reads back");
-	flight->delivery = (Delivery) {
+	flight->delivery = (Delivery){
 		.message = &flight->wire,
 		.attempt = item->attempts + 1,
 		.owner = flight,
@@ -45,7 +45,7 @@ flight_free(Flight *flight)
 void
 flight_reset(struct FlightList *flights)
 {
-	Flight	   *flight;
+	Flight *flight;
 
 	while ((flight = LIST_FIRST(flights)) != NULL)
 	{

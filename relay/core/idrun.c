@@ -14,7 +14,7 @@ IdRun
 idrun_make(int16_t generation, int64_t first, int64_t last,
 		   const int16_t *routes, uint16_t nroutes)
 {
-	return (IdRun) {
+	return (IdRun){
 		.first = first,
 		.last = last,
 		.generation = generation,
@@ -40,15 +40,15 @@ unresolved_add(Unresolved *u, const WireRun *run)
 /* The order of the index; qsort has no argument to hand the runs through. */
 typedef struct Entry
 {
-	int64_t		first;
-	uint32_t	index;
+	int64_t first;
+	uint32_t index;
 } Entry;
 
 static int
 compare(const void *a, const void *b)
 {
-	int64_t		x = ((const Entry *) a)->first;
-	int64_t		y = ((const Entry *) b)->first;
+	int64_t x = ((const Entry *) a)->first;
+	int64_t y = ((const Entry *) b)->first;
 
 	return (x > y) - (x < y);
 }
@@ -56,10 +56,10 @@ compare(const void *a, const void *b)
 void
 unresolved_sort(Unresolved *u)
 {
-	Entry	   *entries = mem_alloc(u->count * sizeof(Entry));
+	Entry *entries = mem_alloc(u->count * sizeof(Entry));
 
 	for (uint32_t i = 0; i < u->count; i++)
-		entries[i] = (Entry) {u->items[i].first, i};
+		entries[i] = (Entry){u->items[i].first, i};
 	qsort(entries, u->count, sizeof(Entry), compare);
 	mem_free(u->by_id);
 	u->by_id = mem_alloc(u->count * sizeof(uint32_t));
@@ -71,12 +71,11 @@ unresolved_sort(Unresolved *u)
 const IdRun *
 unresolved_find(const Unresolved *u, int64_t id)
 {
-	uint32_t	low = 0,
-				high = u->by_id != NULL ? u->count : 0;
+	uint32_t low = 0, high = u->by_id != NULL ? u->count : 0;
 
 	while (low < high)
 	{
-		uint32_t	mid = low + (high - low) / 2;
+		uint32_t mid = low + (high - low) / 2;
 		const IdRun *run = &u->items[u->by_id[mid]];
 
 		if (id < run->first)

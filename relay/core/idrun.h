@@ -14,20 +14,20 @@
 
 typedef struct IdRun
 {
-	int64_t		first;
-	int64_t		last;			/* inclusive */
-	int16_t		generation;
-	uint16_t	nroutes;
-	int16_t    *routes;			/* owned */
+	int64_t first;
+	int64_t last; /* inclusive */
+	int16_t generation;
+	uint16_t nroutes;
+	int16_t *routes; /* owned */
 } IdRun;
 
 /* Runs in the order in which they are to go, and an index by id. */
 typedef struct Unresolved
 {
-	IdRun	   *items;
-	uint32_t	count;
-	uint32_t	room;
-	uint32_t   *by_id;			/* made by unresolved_sort */
+	IdRun *items;
+	uint32_t count;
+	uint32_t room;
+	uint32_t *by_id; /* made by unresolved_sort */
 } Unresolved;
 
 extern IdRun idrun_make(int16_t generation, int64_t first, int64_t last,
@@ -41,4 +41,4 @@ extern void unresolved_sort(Unresolved *u);
 extern const IdRun *unresolved_find(const Unresolved *u, int64_t id);
 extern void unresolved_reset(Unresolved *u);
 
-#endif							/* OUTBOX_IDRUN_H */
+#endif /* OUTBOX_IDRUN_H */

@@ -12,7 +12,7 @@
 #include "core/mem.h"
 
 /* "[" + two int64 + "," + ")" + "," */
-#define RANGE_TEXT_MAX	44
+#define RANGE_TEXT_MAX 44
 
 void
 idset_init(IdSet *set)
@@ -36,14 +36,13 @@ idset_add(IdSet *set, int64_t id)
 static uint32_t
 find(const IdSet *set, int64_t id)
 {
-	uint32_t	low = 0,
-				high = set->count;
+	uint32_t low = 0, high = set->count;
 
 	if (high > 0 && set->items[high - 1].last < id)
 		return high;
 	while (low < high)
 	{
-		uint32_t	mid = low + (high - low) / 2;
+		uint32_t mid = low + (high - low) / 2;
 
 		if (set->items[mid].last < id)
 			low = mid + 1;
@@ -59,16 +58,16 @@ insert_at(IdSet *set, uint32_t at, int64_t first, int64_t last)
 	(void) ARRAY_PUSH(set);
 	memmove(&set->items[at + 1], &set->items[at],
 			(set->count - 1 - at) * sizeof(IdRange));
-	set->items[at] = (IdRange) {first, last};
+	set->items[at] = (IdRange){first, last};
 }
 
 void
 idset_add_range(IdSet *set, int64_t first, int64_t last)
 {
 	/* the first range that the new one overlaps or touches */
-	uint32_t	at = find(set, first > INT64_MIN ? first - 1 : first);
-	uint32_t	end = at;
-	IdRange    *range;
+	uint32_t at = find(set, first > INT64_MIN ? first - 1 : first);
+	uint32_t end = at;
+	IdRange *range;
 
 	while (end < set->count &&
 		   (last == INT64_MAX || set->items[end].first <= last + 1))
@@ -91,7 +90,7 @@ idset_add_range(IdSet *set, int64_t first, int64_t last)
 bool
 idset_has(const IdSet *set, int64_t id)
 {
-	uint32_t	at = find(set, id);
+	uint32_t at = find(set, id);
 
 	return at < set->count && set->items[at].first <= id;
 }
@@ -99,7 +98,7 @@ idset_has(const IdSet *set, int64_t id)
 int64_t
 idset_size(const IdSet *set)
 {
-	int64_t		size = 0;
+	int64_t size = 0;
 
 	for (uint32_t i = 0; i < set->count; i++)
 		size += set->items[i].last - set->items[i].first + 1;
@@ -109,16 +108,15 @@ idset_size(const IdSet *set)
 char *
 idset_format(const IdSet *set)
 {
-	size_t		room = (size_t) set->count * RANGE_TEXT_MAX + 3;
-	char	   *text = mem_alloc(room);
-	size_t		len = 1;
+	size_t room = (size_t) set->count * RANGE_TEXT_MAX + 3;
+	char *text = mem_alloc(room);
+	size_t len = 1;
 
 	text[0] = '{';
 	for (uint32_t i = 0; i < set->count; i++)
-		len += (size_t) snprintf(text + len, room - len,
-								 "%s[%" PRId64 ",%" PRId64 ")",
-								 i > 0 ? "," : "", set->items[i].first,
-								 set->items[i].last + 1);
+		len += (size_t) snprintf(
+			text + len, room - len, "%s[%" PRId64 ",%" PRId64 ")",
+			i > 0 ? "," : "", set->items[i].first, set->items[i].last + 1);
 	text[len++] = '}';
 	text[len] = '\0';
 	return text;

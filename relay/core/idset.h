@@ -15,15 +15,15 @@
 
 typedef struct IdRange
 {
-	int64_t		first;
-	int64_t		last;			/* inclusive */
+	int64_t first;
+	int64_t last; /* inclusive */
 } IdRange;
 
 typedef struct IdSet
 {
-	IdRange    *items;
-	uint32_t	count;
-	uint32_t	room;
+	IdRange *items;
+	uint32_t count;
+	uint32_t room;
 } IdSet;
 
 /* idset_init: empty; a zeroed IdSet is one too. */
@@ -37,4 +37,4 @@ extern int64_t idset_size(const IdSet *set);
 /* idset_format: as a PostgreSQL multirange, e.g. "{[1,3),[7,8)}"; to free. */
 extern char *idset_format(const IdSet *set);
 
-#endif							/* OUTBOX_IDSET_H */
+#endif /* OUTBOX_IDSET_H */

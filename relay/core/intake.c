@@ -41,7 +41,7 @@ resolve(Engine *engine, int16_t generation, int64_t first, int64_t last)
 static void
 begin_recovery(Engine *engine)
 {
-	Facts	   *facts = engine_facts(engine);
+	Facts *facts = engine_facts(engine);
 
 	for (int i = 0; i < FACTS_GENERATIONS; i++)
 	{
@@ -80,9 +80,9 @@ intake_resolved(Engine *engine, const Message *message)
 static void
 take(Engine *engine, const WireMessage *wire, int64_t commit_time)
 {
-	int16_t		routes[WIRE_ROUTES_MAX];
-	Message    *message;
-	uint16_t	n;
+	int16_t routes[WIRE_ROUTES_MAX];
+	Message *message;
+	uint16_t n;
 
 	if (engine->phase != ENGINE_RUN)
 	{
@@ -138,14 +138,15 @@ static bool
 same_routes(const IdRun *a, const WireRun *b)
 {
 	return a->generation == b->generation && a->nroutes == b->nroutes &&
-		memcmp(a->routes, b->routes, a->nroutes * sizeof(int16_t)) == 0;
+		   memcmp(a->routes, b->routes, a->nroutes * sizeof(int16_t)) == 0;
 }
 
 static void
 add_chunk(Engine *engine, const WireFrame *frame, const WireRun *run)
 {
-	Chunk	   *last = engine->chunks.count > 0
-		? &engine->chunks.items[engine->chunks.count - 1] : NULL;
+	Chunk *last = engine->chunks.count > 0
+					  ? &engine->chunks.items[engine->chunks.count - 1]
+					  : NULL;
 
 	if (last != NULL && last->xid == frame->xid &&
 		last->subxid == frame->subxid && last->run.last == run->first - 1 &&
@@ -154,17 +155,16 @@ add_chunk(Engine *engine, const WireFrame *frame, const WireRun *run)
 		last->run.last = run->last;
 		return;
 	}
-	*ARRAY_PUSH(&engine->chunks) = (Chunk) {
-		frame->xid, frame->subxid,
-		idrun_make(run->generation, run->first, run->last, run->routes,
-				   run->nroutes)
-	};
+	*ARRAY_PUSH(&engine->chunks) =
+		(Chunk){frame->xid, frame->subxid,
+				idrun_make(run->generation, run->first, run->last, run->routes,
+						   run->nroutes)};
 }
 
 static bool
 chunk(Engine *engine, const WireFrame *frame, WireReader *reader)
 {
-	WireRun		run;
+	WireRun run;
 
 	for (uint32_t i = 0; i < frame->count; i++)
 	{
@@ -192,14 +192,14 @@ is_aborted(const Engine *engine, const Chunk *c)
 	const Aborted key = {c->xid, c->subxid};
 
 	return engine->aborted.count > 0 &&
-		bsearch(&key, engine->aborted.items, engine->aborted.count,
-				sizeof(key), compare_aborted) != NULL;
+		   bsearch(&key, engine->aborted.items, engine->aborted.count,
+				   sizeof(key), compare_aborted) != NULL;
 }
 
 static void
 forget_aborted(Engine *engine, uint32_t xid)
 {
-	uint32_t	left = 0;
+	uint32_t left = 0;
 
 	for (uint32_t i = 0; i < engine->aborted.count; i++)
 		if (engine->aborted.items[i].xid != xid)
@@ -211,14 +211,14 @@ forget_aborted(Engine *engine, uint32_t xid)
 static void
 end_chunks(Engine *engine, uint32_t xid, bool keep)
 {
-	uint32_t	left = 0;
+	uint32_t left = 0;
 
 	if (keep && engine->aborted.count > 0)
 		qsort(engine->aborted.items, engine->aborted.count, sizeof(Aborted),
 			  compare_aborted);
 	for (uint32_t i = 0; i < engine->chunks.count; i++)
 	{
-		Chunk	   *c = &engine->chunks.items[i];
+		Chunk *c = &engine->chunks.items[i];
 
 		if (c->xid != xid)
 			engine->chunks.items[left++] = *c;
@@ -238,7 +238,7 @@ stream_abort(Engine *engine, const WireFrame *frame)
 	if (frame->subxid == frame->xid)
 		end_chunks(engine, frame->xid, false);
 	else
-		*ARRAY_PUSH(&engine->aborted) = (Aborted) {frame->xid, frame->subxid};
+		*ARRAY_PUSH(&engine->aborted) = (Aborted){frame->xid, frame->subxid};
 }
 
 static void
@@ -258,9 +258,9 @@ bool
 engine_frame(Engine *engine, const void *data, size_t len, uint8_t *bells,
 			 const char **error)
 {
-	WireReader	reader;
-	WireFrame	frame;
-	bool		ok;
+	WireReader reader;
+	WireFrame frame;
+	bool ok;
 
 	*bells = 0;
 	wire_reader_init(&reader, data, len);
@@ -303,7 +303,7 @@ engine_passed(Engine *engine, uint64_t lsn)
 void
 intake_add_pour(Engine *engine, IdRun run, bool stream, uint64_t ticket)
 {
-	int64_t		n = run.last - run.first + 1;
+	int64_t n = run.last - run.first + 1;
 
 	if (stream)
 		position_ticket(&engine->position, ticket)->open += n;
@@ -315,7 +315,7 @@ intake_add_pour(Engine *engine, IdRun run, bool stream, uint64_t ticket)
 	}
 	for (uint16_t i = 0; i < run.nroutes; i++)
 	{
-		Route	   *route = engine_find_route(engine, run.routes[i]);
+		Route *route = engine_find_route(engine, run.routes[i]);
 
 		route_to_backlog(route);
 		if (stream)
@@ -327,7 +327,7 @@ intake_add_pour(Engine *engine, IdRun run, bool stream, uint64_t ticket)
 		route->seq_next += n;
 	}
 	engine->stream_pours += stream;
-	*ARRAY_PUSH(&engine->pours) = (PourRun) {run, stream, ticket};
+	*ARRAY_PUSH(&engine->pours) = (PourRun){run, stream, ticket};
 }
 
 static void
@@ -336,7 +336,7 @@ pour_ids(Engine *engine, const PourRun *pour, int64_t first, int64_t last,
 {
 	for (uint16_t i = 0; i < nroutes; i++)
 	{
-		Route	   *route = engine_find_route(engine, routes[i]);
+		Route *route = engine_find_route(engine, routes[i]);
 
 		tail_add(pour->stream ? &route->tail : &route->table_tail,
 				 pour->run.generation, first, last);
@@ -344,20 +344,20 @@ pour_ids(Engine *engine, const PourRun *pour, int64_t first, int64_t last,
 	if (pour->stream)
 		resolve(engine, pour->run.generation, first, last);
 	else
-		facts_resolved(engine_facts(engine), pour->run.generation, first,
-					   last, engine->now_ms);
+		facts_resolved(engine_facts(engine), pour->run.generation, first, last,
+					   engine->now_ms);
 }
 
 /* One by one while it may be a repeat, or partly have its rows. */
 static void
 pour_checked(Engine *engine, const PourRun *pour, int64_t first, int64_t last)
 {
-	int16_t		routes[WIRE_ROUTES_MAX];
+	int16_t routes[WIRE_ROUTES_MAX];
 	const IdRun *run = &pour->run;
 
 	for (int64_t id = first; id <= last; id++)
 	{
-		uint16_t	n;
+		uint16_t n;
 
 		if (engine->phase != ENGINE_RUN)
 		{
@@ -375,10 +375,10 @@ intake_pour(Engine *engine, int64_t room)
 {
 	while (room > 0 && engine->pours_done < engine->pours.count)
 	{
-		PourRun    *pour = &engine->pours.items[engine->pours_done];
-		IdRun	   *run = &pour->run;
-		int64_t		last = run->last - run->first < room
-			? run->last : run->first + room - 1;
+		PourRun *pour = &engine->pours.items[engine->pours_done];
+		IdRun *run = &pour->run;
+		int64_t last =
+			run->last - run->first < room ? run->last : run->first + room - 1;
 
 		if (pour->stream)
 		{
@@ -388,8 +388,7 @@ intake_pour(Engine *engine, int64_t room)
 		}
 		else
 		{
-			pour_ids(engine, pour, run->first, last, run->routes,
-					 run->nroutes);
+			pour_ids(engine, pour, run->first, last, run->routes, run->nroutes);
 			engine->recovering -= last - run->first + 1;
 		}
 		room -= last - run->first + 1;
@@ -408,5 +407,5 @@ bool
 intake_wants_pause(const Engine *engine)
 {
 	return engine->stream_pours > 0 || engine->recovering > 0 ||
-		engine_is_stalled(engine);
+		   engine_is_stalled(engine);
 }

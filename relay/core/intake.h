@@ -37,4 +37,4 @@ extern uint16_t reconcile_remaining(const Engine *engine, int64_t id,
 /* reconcile_passed: the stream has brought all up to lsn. */
 extern void reconcile_passed(Engine *engine, uint64_t lsn);
 
-#endif							/* OUTBOX_INTAKE_H */
+#endif /* OUTBOX_INTAKE_H */

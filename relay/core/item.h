@@ -28,67 +28,67 @@ TAILQ_HEAD(RowList, Row);
 
 typedef enum ItemState
 {
-	ITEM_LOADING,				/* of the backlog, body not read, no key yet */
-	ITEM_QUEUED,				/* waits behind others of its key */
-	ITEM_READING,				/* its turn has come, body not read */
-	ITEM_READY,					/* in the ready list */
-	ITEM_INFLIGHT				/* with the sink */
+	ITEM_LOADING, /* of the backlog, body not read, no key yet */
+	ITEM_QUEUED,  /* waits behind others of its key */
+	ITEM_READING, /* its turn has come, body not read */
+	ITEM_READY,   /* in the ready list */
+	ITEM_INFLIGHT /* with the sink */
 } ItemState;
 
 struct Item
 {
-	Message    *message;
-	Key		   *key;			/* NULL: ordered against nothing */
-	Row		   *row;			/* it is the retry of this row; not in the lane */
-	ItemState	state;
-	bool		called;			/* it stands before the next of its key */
-	bool		stays;			/* in the lane when the route goes to BACKLOG */
-	bool		in_tail;		/* in the lane, and in the tail as well */
-	bool		from_backlog;	/* has a place (seq, index) in a segment */
-	uint32_t	tail_index;
-	uint32_t	index;
-	int64_t		seq;
-	int64_t		run;
-	int64_t		pos;
-	int32_t		attempts;		/* made so far */
-	int64_t		taken_ms;		/* by the lane, from the stream */
-	Item	  **batch_slot;		/* in the fetch under way; NULL: in none */
+	Message *message;
+	Key *key; /* NULL: ordered against nothing */
+	Row *row; /* it is the retry of this row; not in the lane */
+	ItemState state;
+	bool called;       /* it stands before the next of its key */
+	bool stays;        /* in the lane when the route goes to BACKLOG */
+	bool in_tail;      /* in the lane, and in the tail as well */
+	bool from_backlog; /* has a place (seq, index) in a segment */
+	uint32_t tail_index;
+	uint32_t index;
+	int64_t seq;
+	int64_t run;
+	int64_t pos;
+	int32_t attempts;  /* made so far */
+	int64_t taken_ms;  /* by the lane, from the stream */
+	Item **batch_slot; /* in the fetch under way; NULL: in none */
 	TAILQ_ENTRY(Item) in_key;
 	TAILQ_ENTRY(Item) in_lane;
-	TAILQ_ENTRY(Item) in_state;	/* list of loading, reading or ready ones */
+	TAILQ_ENTRY(Item) in_state; /* list of loading, reading or ready ones */
 };
 
 struct Row
 {
-	int64_t		id;
-	int16_t		generation;
-	int16_t		shard_id;
-	bool		settled;		/* the settle that says so is committed */
-	bool		listed;			/* in rows_new or rows_out of the route */
-	Key		   *key;
-	int64_t		run;
-	int64_t		pos;
+	int64_t id;
+	int16_t generation;
+	int16_t shard_id;
+	bool settled; /* the settle that says so is committed */
+	bool listed;  /* in rows_new or rows_out of the route */
+	Key *key;
+	int64_t run;
+	int64_t pos;
 	ParkedStatus status;
-	int32_t		retry_count;
-	int64_t		due_ms;			/* monotonic; 0: at once */
-	Item	   *item;			/* its retry under way */
-	int32_t		heap_index;		/* in the heap of due rows; -1: not */
-	TAILQ_ENTRY(Row) in_key;	/* by (run, pos) */
+	int32_t retry_count;
+	int64_t due_ms;          /* monotonic; 0: at once */
+	Item *item;              /* its retry under way */
+	int32_t heap_index;      /* in the heap of due rows; -1: not */
+	TAILQ_ENTRY(Row) in_key; /* by (run, pos) */
 	TAILQ_ENTRY(Row) in_unsettled;
 };
 
 struct Key
 {
-	int32_t		hash;
-	uint32_t	inflight;
-	uint32_t	dead_pending;	/* DEAD, the settle that says so not committed */
-	uint32_t	pins;			/* not to be freed now */
-	bool		regroup;		/* one came back: wait until all have landed */
-	bool		stays;			/* a later item stays in the lane */
+	int32_t hash;
+	uint32_t inflight;
+	uint32_t dead_pending; /* DEAD, the settle that says so not committed */
+	uint32_t pins;         /* not to be freed now */
+	bool regroup;          /* one came back: wait until all have landed */
+	bool stays;            /* a later item stays in the lane */
 	struct ItemList items;
-	Item	   *next_item;		/* the first not called up; NULL: none */
+	Item *next_item; /* the first not called up; NULL: none */
 	struct RowList rows;
-	Key		   *next;			/* in the bucket */
+	Key *next; /* in the bucket */
 };
 
 /* item_set_segment: it has got a place in a segment of the backlog. */
@@ -104,4 +104,4 @@ item_set_segment(Item *item, int64_t seq, uint32_t index, int64_t run,
 	item->pos = pos;
 }
 
-#endif							/* OUTBOX_ITEM_H */
+#endif /* OUTBOX_ITEM_H */

@@ -14,11 +14,11 @@ keys_reset(Keys *keys)
 {
 	for (uint32_t i = 0; i < keys->room; i++)
 	{
-		Key		   *key = keys->buckets[i];
+		Key *key = keys->buckets[i];
 
 		while (key != NULL)
 		{
-			Key		   *next = key->next;
+			Key *next = key->next;
 
 			mem_free(key);
 			key = next;
@@ -38,18 +38,18 @@ bucket(const Keys *keys, int32_t hash)
 static void
 grow(Keys *keys)
 {
-	Keys		old = *keys;
+	Keys old = *keys;
 
 	keys->room = old.room == 0 ? 64 : old.room * 2;
 	keys->buckets = mem_alloc(keys->room * sizeof(Key *));
 	for (uint32_t i = 0; i < old.room; i++)
 	{
-		Key		   *key = old.buckets[i];
+		Key *key = old.buckets[i];
 
 		while (key != NULL)
 		{
-			Key		   *next = key->next;
-			Key		  **head = bucket(keys, key->hash);
+			Key *next = key->next;
+			Key **head = bucket(keys, key->hash);
 
 			key->next = *head;
 			*head = key;
@@ -62,7 +62,7 @@ grow(Keys *keys)
 Key *
 keys_find(const Keys *keys, int32_t hash)
 {
-	Key		   *key = keys->room > 0 ? *bucket(keys, hash) : NULL;
+	Key *key = keys->room > 0 ? *bucket(keys, hash) : NULL;
 
 	while (key != NULL && key->hash != hash)
 		key = key->next;
@@ -72,8 +72,8 @@ keys_find(const Keys *keys, int32_t hash)
 Key *
 keys_get(Keys *keys, int32_t hash)
 {
-	Key		   *key = keys_find(keys, hash);
-	Key		  **head;
+	Key *key = keys_find(keys, hash);
+	Key **head;
 
 	if (key != NULL)
 		return key;
@@ -93,7 +93,7 @@ keys_get(Keys *keys, int32_t hash)
 void
 keys_release(Keys *keys, Key *key)
 {
-	Key		  **link;
+	Key **link;
 
 	if (!TAILQ_EMPTY(&key->items) || !TAILQ_EMPTY(&key->rows) ||
 		key->inflight > 0 || key->dead_pending > 0 || key->pins > 0)
@@ -114,12 +114,12 @@ comes_before(const Row *a, const Row *b)
 void
 key_insert_row(Key *key, Row *row)
 {
-	Row		   *before;
+	Row *before;
 
 	/* nearly always the last */
 	TAILQ_FOREACH_REVERSE(before, &key->rows, RowList, in_key)
-		if (!comes_before(row, before))
-			break;
+	if (!comes_before(row, before))
+		break;
 	if (before != NULL)
 		TAILQ_INSERT_AFTER(&key->rows, before, row, in_key);
 	else

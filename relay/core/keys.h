@@ -13,9 +13,9 @@
 
 typedef struct Keys
 {
-	Key		  **buckets;
-	uint32_t	room;			/* a power of two */
-	uint32_t	count;
+	Key **buckets;
+	uint32_t room; /* a power of two */
+	uint32_t count;
 } Keys;
 
 extern void keys_reset(Keys *keys);
@@ -27,4 +27,4 @@ extern void keys_release(Keys *keys, Key *key);
 /* key_insert_row: at its place by (run, pos). */
 extern void key_insert_row(Key *key, Row *row);
 
-#endif							/* OUTBOX_KEYS_H */
+#endif /* OUTBOX_KEYS_H */

@@ -16,7 +16,7 @@
 Item *
 lane_new_item(Message *message)
 {
-	Item	   *item = mem_alloc(sizeof(*item));
+	Item *item = mem_alloc(sizeof(*item));
 
 	item->message = message;
 	item->state = ITEM_QUEUED;
@@ -61,8 +61,8 @@ lane_set_state(Route *route, Item *item, ItemState state)
 static void
 advance(Route *route, Item *item)
 {
-	lane_set_state(route, item, item->message->bytes != NULL
-				   ? ITEM_READY : ITEM_READING);
+	lane_set_state(route, item,
+				   item->message->bytes != NULL ? ITEM_READY : ITEM_READING);
 }
 
 static bool
@@ -75,8 +75,7 @@ is_blocked(const Key *key)
 static void
 park_followers(Route *route, Key *key)
 {
-	Item	   *item,
-			   *next;
+	Item *item, *next;
 
 	for (item = TAILQ_FIRST(&key->items); item != NULL; item = next)
 	{
@@ -95,13 +94,13 @@ may_be_called(const Route *route, const Item *item)
 	const Item *before = TAILQ_PREV(item, ItemList, in_key);
 
 	return before == NULL ||
-		(route->keeps_order && before->state != ITEM_READING);
+		   (route->keeps_order && before->state != ITEM_READING);
 }
 
 static void
 advance_key(Route *route, Key *key)
 {
-	Item	   *item;
+	Item *item;
 
 	if (key->inflight > 0 && (key->regroup || !route->keeps_order))
 		return;
@@ -117,7 +116,7 @@ advance_key(Route *route, Key *key)
 void
 lane_recall(Route *route, Item *item)
 {
-	Key		   *key = item->key;
+	Key *key = item->key;
 
 	if (!item->called)
 		return;
@@ -168,17 +167,17 @@ lane_append(Route *route, Item *item)
 static bool
 may_go(const Route *route, const Item *item)
 {
-	const Key  *key = item->key;
+	const Key *key = item->key;
 
 	if (key == NULL || item->row != NULL)
-		return true;			/* nothing of its key passes a row */
+		return true; /* nothing of its key passes a row */
 	return !is_blocked(key) && (key->inflight == 0 || route->keeps_order);
 }
 
 static Item *
 first_ready(const Route *route, bool retries_only)
 {
-	Item	   *item = TAILQ_FIRST(&route->ready);
+	Item *item = TAILQ_FIRST(&route->ready);
 
 	while (item != NULL && retries_only && item->row == NULL)
 		item = TAILQ_NEXT(item, in_state);
@@ -188,7 +187,7 @@ first_ready(const Route *route, bool retries_only)
 Item *
 lane_next(Route *route, bool retries_only)
 {
-	Item	   *item;
+	Item *item;
 
 	while ((item = first_ready(route, retries_only)) != NULL)
 	{

@@ -35,7 +35,7 @@ mem_realloc(void *ptr, size_t size)
 void *
 mem_copy(const void *data, size_t len)
 {
-	void	   *copy = or_exit(malloc(len > 0 ? len : 1));
+	void *copy = or_exit(malloc(len > 0 ? len : 1));
 
 	if (len > 0)
 		memcpy(copy, data, len);

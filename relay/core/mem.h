@@ -24,15 +24,15 @@ extern void mem_free(void *ptr);
  * A growable array in a struct: TYPE *items; uint32_t count; uint32_t room.
  * ARRAY_PUSH makes room for one more and returns its address.
  */
-#define ARRAY_PUSH(array) \
-	((array)->items = mem_grow((array)->items, (array)->count, \
-							   &(array)->room, sizeof(*(array)->items)), \
+#define ARRAY_PUSH(array)                                                      \
+	((array)->items = mem_grow((array)->items, (array)->count, &(array)->room, \
+							   sizeof(*(array)->items)),                       \
 	 &(array)->items[(array)->count++])
-#define ARRAY_RESET(array) \
-	(mem_free((array)->items), (array)->items = NULL, \
+#define ARRAY_RESET(array)                                                     \
+	(mem_free((array)->items), (array)->items = NULL,                          \
 	 (array)->count = (array)->room = 0)
 
 extern void *mem_grow(void *items, unsigned count, unsigned *room,
 					  size_t item_size);
 
-#endif							/* OUTBOX_MEM_H */
+#endif /* OUTBOX_MEM_H */

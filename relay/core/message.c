@@ -13,7 +13,7 @@
 Message *
 message_new(int64_t id, int16_t generation)
 {
-	Message    *message = mem_alloc(sizeof(*message));
+	Message *message = mem_alloc(sizeof(*message));
 
 	message->id = id;
 	message->generation = generation;
@@ -25,8 +25,8 @@ message_new(int64_t id, int16_t generation)
 static void
 set_key(Message *message, const WireMessage *wire)
 {
-	const WireBytes *key = wire->message_key.data != NULL
-		? &wire->message_key : &wire->sharding_key;
+	const WireBytes *key = wire->message_key.data != NULL ? &wire->message_key
+														  : &wire->sharding_key;
 
 	message->has_key = key->data != NULL;
 	message->key_hash = message->has_key ? murmur2(key->data, key->len) : 0;
@@ -35,7 +35,7 @@ set_key(Message *message, const WireMessage *wire)
 void
 message_set_body(Message *message, const WireMessage *wire, int64_t *account)
 {
-	WireWriter	writer;
+	WireWriter writer;
 
 	message->shard_id = wire->shard_id;
 	message->create_time = wire->create_time;

@@ -14,21 +14,21 @@
 
 typedef struct Message
 {
-	int64_t		id;
-	int16_t		generation;
-	int16_t		shard_id;
-	bool		has_key;		/* an ordering key, hence key_hash */
-	int32_t		key_hash;
-	uint8_t    *bytes;			/* wire_message_write's; NULL: to be read */
-	uint32_t	len;
-	int64_t    *account;		/* bytes held in all, len is part of it */
-	uint32_t	refs;			/* items that point here */
-	bool		unreadable;		/* its row is not as it should be */
-	bool		open;			/* taken from the stream and not yet resolved */
-	uint16_t	unplaced;		/* routes with no answer and no row, if open */
-	uint64_t	ticket;			/* of position.h, if open */
-	int64_t		commit_time;	/* microseconds; 0: not known */
-	int64_t		create_time;	/* likewise */
+	int64_t id;
+	int16_t generation;
+	int16_t shard_id;
+	bool has_key; /* an ordering key, hence key_hash */
+	int32_t key_hash;
+	uint8_t *bytes; /* wire_message_write's; NULL: to be read */
+	uint32_t len;
+	int64_t *account;    /* bytes held in all, len is part of it */
+	uint32_t refs;       /* items that point here */
+	bool unreadable;     /* its row is not as it should be */
+	bool open;           /* taken from the stream and not yet resolved */
+	uint16_t unplaced;   /* routes with no answer and no row, if open */
+	uint64_t ticket;     /* of position.h, if open */
+	int64_t commit_time; /* microseconds; 0: not known */
+	int64_t create_time; /* likewise */
 } Message;
 
 /* message_new: with one reference and no body. */
@@ -42,4 +42,4 @@ extern void message_set_body(Message *message, const WireMessage *wire,
 /* message_unref: frees with the last reference. */
 extern void message_unref(Message *message);
 
-#endif							/* OUTBOX_MESSAGE_H */
+#endif /* OUTBOX_MESSAGE_H */

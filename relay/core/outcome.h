@@ -13,26 +13,26 @@
 #include <stdint.h>
 
 /* Longest error text and longest piece of an answer that is kept. */
-#define OUTCOME_ERROR_MAX	256
-#define OUTCOME_ANSWER_MAX	1024
+#define OUTCOME_ERROR_MAX 256
+#define OUTCOME_ANSWER_MAX 1024
 
 typedef enum OutcomeClass
 {
-	OUTCOME_OK,					/* the destination has it */
-	OUTCOME_TRANSIENT,			/* may work later */
-	OUTCOME_PERMANENT			/* never will */
+	OUTCOME_OK,        /* the destination has it */
+	OUTCOME_TRANSIENT, /* may work later */
+	OUTCOME_PERMANENT  /* never will */
 } OutcomeClass;
 
 typedef struct Outcome
 {
 	OutcomeClass class;
-	bool		held_back;		/* not sent: one before it failed */
-	int			status;			/* HTTP status or Kafka error code; 0: none */
-	int64_t		retry_after_ms; /* what the destination asked for; -1: nothing */
-	int64_t		duration_us;	/* of the attempt */
-	char		error[OUTCOME_ERROR_MAX];	/* "" when OK */
-	uint32_t	answer_len;
-	uint8_t		answer[OUTCOME_ANSWER_MAX]; /* the first bytes of it */
+	bool held_back;         /* not sent: one before it failed */
+	int status;             /* HTTP status or Kafka error code; 0: none */
+	int64_t retry_after_ms; /* what the destination asked for; -1: nothing */
+	int64_t duration_us;    /* of the attempt */
+	char error[OUTCOME_ERROR_MAX]; /* "" when OK */
+	uint32_t answer_len;
+	uint8_t answer[OUTCOME_ANSWER_MAX]; /* the first bytes of it */
 } Outcome;
 
 /* outcome_class_name: "OK", "TRANSIENT", "PERMANENT". */
@@ -44,4 +44,4 @@ extern const char *outcome_class_name(OutcomeClass class);
  */
 extern OutcomeClass outcome_of_http_status(int status);
 
-#endif							/* OUTBOX_OUTCOME_H */
+#endif /* OUTBOX_OUTCOME_H */

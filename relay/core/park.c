@@ -16,7 +16,7 @@
 static void
 list_row(Route *route, Row *row)
 {
-	Key		   *key = row->key;
+	Key *key = row->key;
 
 	if (key != NULL)
 		key_insert_row(key, row);
@@ -40,7 +40,7 @@ free_row(Route *route, Row *row)
 static bool
 is_free_to_go(const Row *row)
 {
-	const Key  *key = row->key;
+	const Key *key = row->key;
 
 	if (!row->settled || row->item != NULL)
 		return false;
@@ -58,15 +58,16 @@ park_wake(Route *route, Row *row)
 void
 park_load(Route *route, const FactPark *fact, int64_t due_ms)
 {
-	Row		   *row = mem_alloc(sizeof(*row));
+	Row *row = mem_alloc(sizeof(*row));
 
-	*row = (Row) {
+	*row = (Row){
 		.id = fact->id,
 		.generation = fact->generation,
 		.shard_id = fact->shard_id,
 		.settled = true,
 		.key = fact->has_key && route->spec.ordered
-			? keys_get(&route->keys, fact->key_hash) : NULL,
+				   ? keys_get(&route->keys, fact->key_hash)
+				   : NULL,
 		.run = fact->run,
 		.pos = fact->pos,
 		.status = fact->status,
@@ -86,12 +87,12 @@ static Row *
 row_of_item(Route *route, Item *item)
 {
 	const Message *message = item->message;
-	Row		   *row = item->row;
+	Row *row = item->row;
 
 	if (row != NULL)
 		return row;
 	row = mem_alloc(sizeof(*row));
-	*row = (Row) {
+	*row = (Row){
 		.id = message->id,
 		.generation = message->generation,
 		.shard_id = message->shard_id,
@@ -108,11 +109,11 @@ static void
 add_fact(Route *route, const Row *row, const Message *message, int64_t delay_ms,
 		 const char *error)
 {
-	Engine	   *engine = route->engine;
-	Facts	   *facts = engine_facts(engine);
-	FactPark   *fact = ARRAY_PUSH(&facts->parks);
+	Engine *engine = route->engine;
+	Facts *facts = engine_facts(engine);
+	FactPark *fact = ARRAY_PUSH(&facts->parks);
 
-	*fact = (FactPark) {
+	*fact = (FactPark){
 		.id = row->id,
 		.route_id = route->spec.id,
 		.generation = row->generation,
@@ -123,8 +124,7 @@ add_fact(Route *route, const Row *row, const Message *message, int64_t delay_ms,
 		.pos = row->pos,
 		.status = row->status,
 		.retry_count = row->retry_count,
-		.next_retry_ms = delay_ms < 0 ? -1
-			: engine_wall_ms(engine) + delay_ms,
+		.next_retry_ms = delay_ms < 0 ? -1 : engine_wall_ms(engine) + delay_ms,
 	};
 	snprintf(fact->error, sizeof(fact->error), "%s", error ? error : "");
 	facts_touch(facts, engine->now_ms);
@@ -134,16 +134,15 @@ add_fact(Route *route, const Row *row, const Message *message, int64_t delay_ms,
 static void
 leave_place(Route *route, Item *item)
 {
-	Engine	   *engine = route->engine;
+	Engine *engine = route->engine;
 
 	if (item->row != NULL)
 		return;
 	if (item->in_tail)
 		tail_end_item(&route->tail, item);
 	else if (item->from_backlog)
-		*ARRAY_PUSH(&engine_facts(engine)->progress) = (FactProgress) {
-			route->spec.id, item->index, item->seq
-		};
+		*ARRAY_PUSH(&engine_facts(engine)->progress) =
+			(FactProgress){route->spec.id, item->index, item->seq};
 	else
 		engine_placed(engine, item->message);
 }
@@ -161,7 +160,7 @@ void
 park_item(Route *route, Item *item, ParkedStatus status, int64_t delay_ms,
 		  const char *error)
 {
-	Row		   *row = row_of_item(route, item);
+	Row *row = row_of_item(route, item);
 
 	row->status = status;
 	row->retry_count = item->attempts;
@@ -183,10 +182,10 @@ park_item(Route *route, Item *item, ParkedStatus status, int64_t delay_ms,
 void
 park_delivered(Route *route, Item *item)
 {
-	Facts	   *facts = engine_facts(route->engine);
-	Row		   *row = item->row;
+	Facts *facts = engine_facts(route->engine);
+	Row *row = item->row;
 
-	*ARRAY_PUSH(&facts->unparks) = (FactUnpark) {row->id, route->spec.id};
+	*ARRAY_PUSH(&facts->unparks) = (FactUnpark){row->id, route->spec.id};
 	facts_touch(facts, route->engine->now_ms);
 	lane_remove(route, item);
 	free_row(route, row);
@@ -195,7 +194,7 @@ park_delivered(Route *route, Item *item)
 void
 park_retry(Route *route, Item *item)
 {
-	Row		   *row = item->row;
+	Row *row = item->row;
 
 	lane_remove(route, item);
 	row->due_ms = route->engine->now_ms;
@@ -205,8 +204,8 @@ park_retry(Route *route, Item *item)
 static void
 start_retry(Route *route, Row *row)
 {
-	Message    *message = message_new(row->id, row->generation);
-	Item	   *item = lane_new_item(message);
+	Message *message = message_new(row->id, row->generation);
+	Item *item = lane_new_item(message);
 
 	message_unref(message);
 	item->row = row;
@@ -227,14 +226,16 @@ park_allowed(const Route *route)
 	if (route->circuit.state == CIRCUIT_CLOSED)
 		return (uint32_t) route->spec.concurrency;
 	return circuit_may_send(&route->circuit, (int) route->inflight,
-							route->engine->now_ms) ? 1 : 0;
+							route->engine->now_ms)
+			   ? 1
+			   : 0;
 }
 
 void
 park_run(Route *route)
 {
-	uint32_t	allowed = park_allowed(route);
-	Row		   *row;
+	uint32_t allowed = park_allowed(route);
+	Row *row;
 
 	while (route->nretries < allowed &&
 		   (row = due_first(&route->due)) != NULL &&
@@ -258,11 +259,11 @@ wake_row(Route *route, Row *row)
 void
 park_settled(Route *route)
 {
-	Row		   *row;
+	Row *row;
 
 	for (uint32_t i = 0; i < route->dead_out.count; i++)
 	{
-		Key		   *key = keys_find(&route->keys, route->dead_out.items[i]);
+		Key *key = keys_find(&route->keys, route->dead_out.items[i]);
 
 		key->dead_pending--;
 		lane_wake(route, key);
@@ -279,7 +280,7 @@ park_settled(Route *route)
 void
 park_reset(Route *route)
 {
-	Row		   *row;
+	Row *row;
 
 	while ((row = TAILQ_FIRST(&route->rows_keyless)) != NULL)
 		free_row(route, row);

@@ -27,8 +27,8 @@ position_reset(Position *position)
 static void
 grow(Position *position)
 {
-	uint32_t	room = position->room == 0 ? 64 : position->room * 2;
-	Ticket	   *ring = mem_alloc(room * sizeof(Ticket));
+	uint32_t room = position->room == 0 ? 64 : position->room * 2;
+	Ticket *ring = mem_alloc(room * sizeof(Ticket));
 
 	for (uint64_t n = position->head; n < position->next; n++)
 		ring[n & (room - 1)] = position->ring[n & (position->room - 1)];
@@ -45,7 +45,7 @@ position_begin(Position *position, uint64_t commit_end, int64_t commit_time)
 	if (position->next - position->head >= position->room)
 		grow(position);
 	*position_ticket(position, position->next) =
-		(Ticket) {.commit_end = commit_end, .commit_time = commit_time};
+		(Ticket){.commit_end = commit_end, .commit_time = commit_time};
 	return position->next++;
 }
 
@@ -61,7 +61,7 @@ position_resolved(Position *position)
 {
 	while (position->head < position->next)
 	{
-		Ticket	   *ticket = position_ticket(position, position->head);
+		Ticket *ticket = position_ticket(position, position->head);
 
 		if (!ticket->complete || ticket->open > 0)
 			break;

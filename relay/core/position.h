@@ -17,19 +17,19 @@
 
 typedef struct Ticket
 {
-	uint64_t	commit_end;
-	int64_t		commit_time;	/* microseconds since 1970-01-01 UTC */
-	int64_t		open;			/* messages not yet in a settle */
-	bool		complete;		/* its last frame has been read */
+	uint64_t commit_end;
+	int64_t commit_time; /* microseconds since 1970-01-01 UTC */
+	int64_t open;        /* messages not yet in a settle */
+	bool complete;       /* its last frame has been read */
 } Ticket;
 
 typedef struct Position
 {
-	Ticket	   *ring;
-	uint32_t	room;			/* a power of two */
-	uint64_t	head;			/* ticket numbers: oldest, next */
-	uint64_t	next;
-	uint64_t	resolved;		/* commit end of what left the ring last */
+	Ticket *ring;
+	uint32_t room; /* a power of two */
+	uint64_t head; /* ticket numbers: oldest, next */
+	uint64_t next;
+	uint64_t resolved; /* commit end of what left the ring last */
 } Position;
 
 extern void position_init(Position *position, uint64_t start);
@@ -45,4 +45,4 @@ extern uint64_t position_resolved(Position *position);
 /* position_open: whether any transaction is. */
 extern bool position_open(Position *position);
 
-#endif							/* OUTBOX_POSITION_H */
+#endif /* OUTBOX_POSITION_H */

@@ -97,8 +97,10 @@ reconcile_remaining(const Engine *engine, int64_t id, const int16_t *routes,
 static void
 recover(Engine *engine, const IdRun *run, int64_t first, int64_t last)
 {
-	intake_add_pour(engine, idrun_make(run->generation, first, last,
-									   run->routes, run->nroutes), false, 0);
+	intake_add_pour(
+		engine,
+		idrun_make(run->generation, first, last, run->routes, run->nroutes),
+		false, 0);
 	/* not yet settled, it may be in U of the next reading */
 	if (engine->early)
 		idset_add_range(&engine->seen, first, last);
@@ -107,7 +109,7 @@ recover(Engine *engine, const IdRun *run, int64_t first, int64_t last)
 static void
 recover_run(Engine *engine, const IdRun *run)
 {
-	int64_t		first = run->first;
+	int64_t first = run->first;
 
 	for (int64_t id = run->first; id <= run->last; id++)
 	{

@@ -8,7 +8,7 @@
 static double
 backoff(const RouteSpec *spec, int attempt)
 {
-	double		delay = spec->retry_initial_ms;
+	double delay = spec->retry_initial_ms;
 
 	for (int i = 1; i < attempt && delay < spec->retry_max_ms; i++)
 		delay *= spec->retry_multiplier;
@@ -19,7 +19,7 @@ RetryVerdict
 retry_decide(const RouteSpec *spec, const Outcome *outcome, int attempt,
 			 double dice, int64_t *delay_ms)
 {
-	int64_t		asked = outcome->retry_after_ms;
+	int64_t asked = outcome->retry_after_ms;
 
 	*delay_ms = 0;
 	if (outcome->class == OUTCOME_OK)

@@ -12,13 +12,13 @@
 #include "core/spec.h"
 
 /* The longest a destination may ask us to wait (Retry-After). */
-#define RETRY_AFTER_MAX_MS	(60 * 60 * 1000)
+#define RETRY_AFTER_MAX_MS (60 * 60 * 1000)
 
 typedef enum RetryVerdict
 {
-	RETRY_DONE,					/* delivered */
-	RETRY_LATER,				/* FAILED, again after delay_ms */
-	RETRY_DEAD					/* never again by itself */
+	RETRY_DONE,  /* delivered */
+	RETRY_LATER, /* FAILED, again after delay_ms */
+	RETRY_DEAD   /* never again by itself */
 } RetryVerdict;
 
 /*
@@ -30,4 +30,4 @@ typedef enum RetryVerdict
 extern RetryVerdict retry_decide(const RouteSpec *spec, const Outcome *outcome,
 								 int attempt, double dice, int64_t *delay_ms);
 
-#endif							/* OUTBOX_RETRY_H */
+#endif /* OUTBOX_RETRY_H */

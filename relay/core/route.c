@@ -15,7 +15,7 @@
 Route *
 route_new(Engine *engine, int16_t id)
 {
-	Route	   *route = mem_alloc(sizeof(*route));
+	Route *route = mem_alloc(sizeof(*route));
 
 	route->engine = engine;
 	route->spec.id = id;
@@ -38,8 +38,8 @@ static void
 free_items(Route *route)
 {
 	struct ItemList *lists[] = {&route->lane, &route->loading};
-	Item	   *item;
-	Flight	   *flight;
+	Item *item;
+	Flight *flight;
 
 	while ((flight = LIST_FIRST(&route->flights)) != NULL)
 	{
@@ -93,25 +93,24 @@ route_backlog_count(const Route *route)
 void
 route_choose_stayers(Route *route)
 {
-	Item	   *item;
+	Item *item;
 
 	TAILQ_FOREACH_REVERSE(item, &route->lane, ItemList, in_lane)
 	{
 		item->stays = item->state == ITEM_INFLIGHT ||
-			(item->key != NULL && item->key->stays);
+					  (item->key != NULL && item->key->stays);
 		if (item->key != NULL)
 			item->key->stays = item->stays;
 	}
 	TAILQ_FOREACH(item, &route->lane, in_lane)
-		if (item->key != NULL)
-			item->key->stays = false;
+	if (item->key != NULL)
+		item->key->stays = false;
 }
 
 void
 route_to_backlog(Route *route)
 {
-	Item	   *item,
-			   *next;
+	Item *item, *next;
 
 	if (route->mode == ROUTE_BACKLOG)
 		return;
@@ -119,7 +118,7 @@ route_to_backlog(Route *route)
 	route_choose_stayers(route);
 	for (item = TAILQ_FIRST(&route->lane); item != NULL; item = next)
 	{
-		Key		   *key = item->key;
+		Key *key = item->key;
 		const Message *message = item->message;
 
 		next = TAILQ_NEXT(item, in_lane);
@@ -142,13 +141,13 @@ static bool
 may_stream(const Route *route)
 {
 	return route->mode == ROUTE_BACKLOG && route->known &&
-		route->spec.state == SPEC_ACTIVE &&
-		route->circuit.state == CIRCUIT_CLOSED &&
-		route_backlog_count(route) == 0 && route->lane_count == 0 &&
-		route->nloading == 0 && STAILQ_EMPTY(&route->segments) &&
-		!route->backlog_reading && route->nrows < ROUTE_ROWS_MAX / 2 &&
-		route->engine->phase == ENGINE_RUN && !route->engine->settling &&
-		!engine_is_pouring(route->engine);
+		   route->spec.state == SPEC_ACTIVE &&
+		   route->circuit.state == CIRCUIT_CLOSED &&
+		   route_backlog_count(route) == 0 && route->lane_count == 0 &&
+		   route->nloading == 0 && STAILQ_EMPTY(&route->segments) &&
+		   !route->backlog_reading && route->nrows < ROUTE_ROWS_MAX / 2 &&
+		   route->engine->phase == ENGINE_RUN && !route->engine->settling &&
+		   !engine_is_pouring(route->engine);
 }
 
 /* ---------- taking ---------- */
@@ -156,10 +155,9 @@ may_stream(const Route *route)
 void
 route_take(Route *route, Message *message)
 {
-	Item	   *item;
+	Item *item;
 
-	if (route->lane_count >= ROUTE_LANE_MAX ||
-		route->nrows >= ROUTE_ROWS_MAX ||
+	if (route->lane_count >= ROUTE_LANE_MAX || route->nrows >= ROUTE_ROWS_MAX ||
 		(engine_over_budget(route->engine) &&
 		 route->lane_count >= ROUTE_LANE_SHORT))
 		route_to_backlog(route);
@@ -182,8 +180,8 @@ route_take(Route *route, Message *message)
 static bool
 submit(Route *route, Item *item)
 {
-	Engine	   *engine = route->engine;
-	Flight	   *flight = flight_new(route, item);
+	Engine *engine = route->engine;
+	Flight *flight = flight_new(route, item);
 
 	if (!engine->ops->submit(engine->arg, route, &flight->delivery))
 	{
@@ -204,7 +202,7 @@ submit(Route *route, Item *item)
 static void
 bury(Route *route, Item *item, const char *reason)
 {
-	Key		   *key = item->key;
+	Key *key = item->key;
 
 	park_item(route, item, PARKED_DEAD, -1, reason);
 	if (key != NULL)
@@ -215,12 +213,12 @@ static void
 send_ready(Route *route)
 {
 	const Engine *engine = route->engine;
-	Item	   *item;
+	Item *item;
 
 	while (route_able(route) && !engine->hold && !engine->draining &&
 		   !route->sink_full && !engine_is_stalled(engine))
 	{
-		bool		dropped = route->spec.state == SPEC_DROPPED;
+		bool dropped = route->spec.state == SPEC_DROPPED;
 
 		if (!dropped &&
 			(route->inflight >= (uint32_t) route->spec.concurrency ||
@@ -246,7 +244,7 @@ is_too_old(const Route *route)
 	const Item *item = TAILQ_FIRST(&route->lane);
 
 	return route->mode == ROUTE_STREAM && item != NULL &&
-		route->engine->now_ms - item->taken_ms >= ROUTE_LANE_MS;
+		   route->engine->now_ms - item->taken_ms >= ROUTE_LANE_MS;
 }
 
 void
@@ -269,12 +267,12 @@ route_run(Route *route)
 static void
 delivered(Route *route, Item *item)
 {
-	Engine	   *engine = route->engine;
-	Facts	   *facts = engine_facts(engine);
+	Engine *engine = route->engine;
+	Facts *facts = engine_facts(engine);
 
 	if (item->message->commit_time > 0)
 		histogram_observe(&route->stats.commit_to_delivered,
-				engine->wall_us - item->message->commit_time);
+						  engine->wall_us - item->message->commit_time);
 	if (item->row != NULL)
 	{
 		park_delivered(route, item);
@@ -284,9 +282,8 @@ delivered(Route *route, Item *item)
 		tail_end_item(&route->tail, item);
 	else if (item->from_backlog)
 	{
-		*ARRAY_PUSH(&facts->progress) = (FactProgress) {
-			route->spec.id, item->index, item->seq
-		};
+		*ARRAY_PUSH(&facts->progress) =
+			(FactProgress){route->spec.id, item->index, item->seq};
 		facts_touch(facts, engine->now_ms);
 	}
 	else
@@ -309,10 +306,10 @@ return_item(Route *route, Item *item)
 static void
 transient(Route *route, Item *item, const Outcome *outcome)
 {
-	Engine	   *engine = route->engine;
-	const Key  *key = item->key;
+	Engine *engine = route->engine;
+	const Key *key = item->key;
 	CircuitState before = route->circuit.state;
-	int64_t		delay_ms;
+	int64_t delay_ms;
 	RetryVerdict verdict;
 
 	if (outcome->held_back && before != CIRCUIT_PROBING)
@@ -379,17 +376,16 @@ land(Route *route, Item *item)
 void
 route_done(Route *route, Item *item, const Outcome *outcome)
 {
-	Engine	   *engine = route->engine;
-	Key		   *key = item->key;
+	Engine *engine = route->engine;
+	Key *key = item->key;
 
 	land(route, item);
 	route->stats.outcomes[outcome->class]++;
 	histogram_observe(&route->stats.attempt, outcome->duration_us);
 	if (outcome->class != OUTCOME_OK || route->spec.trace_all)
 	{
-		facts_attempt(engine_facts(engine), item->message->id,
-					  route->spec.id, item->attempts + 1,
-					  engine_wall_ms(engine), outcome);
+		facts_attempt(engine_facts(engine), item->message->id, route->spec.id,
+					  item->attempts + 1, engine_wall_ms(engine), outcome);
 		facts_touch(engine_facts(engine), engine->now_ms);
 	}
 	if (key != NULL)
@@ -405,13 +401,13 @@ route_done(Route *route, Item *item, const Outcome *outcome)
 void
 route_requeue(Route *route)
 {
-	Flight	   *flight;
+	Flight *flight;
 
 	route->sink_full = false;
 	while ((flight = LIST_FIRST(&route->flights)) != NULL)
 	{
-		Item	   *item = flight->item;
-		Key		   *key = item->key;
+		Item *item = flight->item;
+		Key *key = item->key;
 
 		LIST_REMOVE(flight, link);
 		flight_free(flight);
@@ -435,17 +431,17 @@ void
 route_flush(Route *route, Facts *facts)
 {
 	const Engine *engine = route->engine;
-	int64_t		written;
+	int64_t written;
 
-	written = tail_flush(&route->table_tail, facts, route->spec.id,
-						 engine->run, &route->table_seq_next, engine->now_ms);
+	written = tail_flush(&route->table_tail, facts, route->spec.id, engine->run,
+						 &route->table_seq_next, engine->now_ms);
 	if (written > 0 && route->table_seq_next - 1 > route->seq_written)
 		route->seq_written = route->table_seq_next - 1;
 	route->backlog_ids += written;
 	if (engine->recovering == 0)
 	{
-		written = tail_flush(&route->tail, facts, route->spec.id,
-							 engine->run, &route->seq_next, engine->now_ms);
+		written = tail_flush(&route->tail, facts, route->spec.id, engine->run,
+							 &route->seq_next, engine->now_ms);
 		if (written > 0)
 			route->seq_written = route->seq_next - 1;
 		route->backlog_ids += written;
@@ -465,8 +461,8 @@ route_settled(Route *route)
 int64_t
 route_next_ms(const Route *route)
 {
-	int64_t		next = INT64_MAX;
-	const Row  *row = due_first(&route->due);
+	int64_t next = INT64_MAX;
+	const Row *row = due_first(&route->due);
 
 	if (!route_able(route))
 		return next;
@@ -475,8 +471,7 @@ route_next_ms(const Route *route)
 	if (route->mode == ROUTE_STREAM && !TAILQ_EMPTY(&route->lane) &&
 		TAILQ_FIRST(&route->lane)->taken_ms + ROUTE_LANE_MS < next)
 		next = TAILQ_FIRST(&route->lane)->taken_ms + ROUTE_LANE_MS;
-	if (route->reread_ms > 0 && route->batch == NULL &&
-		route->reread_ms < next)
+	if (route->reread_ms > 0 && route->batch == NULL && route->reread_ms < next)
 		next = route->reread_ms;
 	if (route->circuit.state == CIRCUIT_OPEN && route->inflight == 0 &&
 		route->circuit.probe_at_ms > route->engine->now_ms &&

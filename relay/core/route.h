@@ -29,7 +29,7 @@
 
 /* Items in the lane of a route; one more and it goes to BACKLOG. */
 #ifndef ROUTE_LANE_MAX
-#define ROUTE_LANE_MAX		16384
+#define ROUTE_LANE_MAX 16384
 #endif
 
 /*
@@ -37,30 +37,30 @@
  * is behind it: it holds up P, and with it the WAL.
  */
 #ifndef ROUTE_LANE_MS
-#define ROUTE_LANE_MS		5000
+#define ROUTE_LANE_MS 5000
 #endif
 
 /* A lane this short is not cut when memory is short: others fill it. */
 #ifndef ROUTE_LANE_SHORT
-#define ROUTE_LANE_SHORT	64
+#define ROUTE_LANE_SHORT 64
 #endif
 
 /* Waiting rows of a route held in memory; past it nothing more is parked. */
 #ifndef ROUTE_ROWS_MAX
-#define ROUTE_ROWS_MAX		10000
+#define ROUTE_ROWS_MAX 10000
 #endif
 
 /* Messages of one fetch, and the bytes that one is meant to bring. */
 #ifndef ROUTE_FETCH_MAX
-#define ROUTE_FETCH_MAX		1000
+#define ROUTE_FETCH_MAX 1000
 #endif
-#define ROUTE_FETCH_BYTES	(2 * 1024 * 1024)
+#define ROUTE_FETCH_BYTES (2 * 1024 * 1024)
 
 /* seq and pos of what the stream brought lie above those from the table. */
-#define ROUTE_POS_STREAM	((int64_t) 1 << 56)
+#define ROUTE_POS_STREAM ((int64_t) 1 << 56)
 
 /* A message not found is looked for again after this. */
-#define ROUTE_REREAD_MS		100
+#define ROUTE_REREAD_MS 100
 
 typedef struct Engine Engine;
 typedef struct Route Route;
@@ -74,34 +74,34 @@ typedef enum RouteMode
 /* A segment of the backlog that has been read. */
 typedef struct Segment
 {
-	int64_t		seq;
-	int64_t		run;
-	int64_t		pos;
-	int16_t		generation;
-	uint32_t	nids;
-	uint32_t	next;			/* index of the next to be loaded */
-	int64_t    *ids;
-	bool	   *gone;			/* done, or under way already */
+	int64_t seq;
+	int64_t run;
+	int64_t pos;
+	int16_t generation;
+	uint32_t nids;
+	uint32_t next; /* index of the next to be loaded */
+	int64_t *ids;
+	bool *gone; /* done, or under way already */
 	STAILQ_ENTRY(Segment) link;
 } Segment;
 
 /* Messages to be read by id, for one route. */
 typedef struct FetchBatch
 {
-	Route	   *route;
-	uint32_t	count;
-	uint32_t	cursor;			/* answers come in the order of ids */
-	int64_t		ids[ROUTE_FETCH_MAX];
-	Item	   *items[ROUTE_FETCH_MAX];	/* NULL: no longer wanted */
+	Route *route;
+	uint32_t count;
+	uint32_t cursor; /* answers come in the order of ids */
+	int64_t ids[ROUTE_FETCH_MAX];
+	Item *items[ROUTE_FETCH_MAX]; /* NULL: no longer wanted */
 } FetchBatch;
 
 /* A delivery under way, with what it points to. */
 typedef struct Flight
 {
-	Delivery	delivery;
+	Delivery delivery;
 	WireMessage wire;
-	Route	   *route;
-	Item	   *item;
+	Route *route;
+	Item *item;
 	LIST_ENTRY(Flight) link;
 } Flight;
 
@@ -109,65 +109,65 @@ LIST_HEAD(FlightList, Flight);
 
 typedef struct RouteStats
 {
-	uint64_t	outcomes[3];	/* attempts, by OutcomeClass */
-	uint64_t	dead;			/* messages that went DEAD */
-	uint64_t	circuit_opened;
-	Histogram	commit_to_delivered;
-	Histogram	attempt;
+	uint64_t outcomes[3]; /* attempts, by OutcomeClass */
+	uint64_t dead;        /* messages that went DEAD */
+	uint64_t circuit_opened;
+	Histogram commit_to_delivered;
+	Histogram attempt;
 } RouteStats;
 
 struct Route
 {
-	Engine	   *engine;
-	RouteSpec	spec;
-	bool		known;			/* spec has been read */
-	bool		asked;			/* it has been asked for */
-	bool		keeps_order;	/* of the sink */
-	bool		sink_full;		/* until ready */
-	RouteMode	mode;
-	Circuit		circuit;
-	uint32_t	inflight;
+	Engine *engine;
+	RouteSpec spec;
+	bool known;       /* spec has been read */
+	bool asked;       /* it has been asked for */
+	bool keeps_order; /* of the sink */
+	bool sink_full;   /* until ready */
+	RouteMode mode;
+	Circuit circuit;
+	uint32_t inflight;
 	struct FlightList flights;
 
 	struct ItemList lane;
-	uint32_t	lane_count;
+	uint32_t lane_count;
 	struct ItemList ready;
 	struct ItemList reading;
-	Keys		keys;
+	Keys keys;
 
 	/* waiting rows */
-	Due			due;
-	uint32_t	nrows;
-	uint32_t	nretries;		/* rows whose retry is under way */
-	struct RowList rows_new;	/* in the facts being collected */
-	struct RowList rows_out;	/* in the settle under way */
-	struct RowList rows_keyless;	/* of messages without an ordering key */
-	FACTS_ARRAY(int32_t) dead_new;	/* key hashes */
+	Due due;
+	uint32_t nrows;
+	uint32_t nretries;             /* rows whose retry is under way */
+	struct RowList rows_new;       /* in the facts being collected */
+	struct RowList rows_out;       /* in the settle under way */
+	struct RowList rows_keyless;   /* of messages without an ordering key */
+	FACTS_ARRAY(int32_t) dead_new; /* key hashes */
 	FACTS_ARRAY(int32_t) dead_out;
 
 	/* the backlog: the end that is not written, then what is */
-	Tail		tail;
-	Tail		table_tail;
-	int64_t		seq_next;
-	int64_t		table_seq_next;
-	int64_t		backlog_ids;	/* written, not yet gone */
-	int64_t		seq_written;	/* highest */
-	int64_t		seq_read;		/* up to here segments have been read */
-	int64_t		seq_asked;		/* seq_written when they were asked for */
-	bool		backlog_reading;
-	bool		evict;			/* the window, at the next turn */
-	bool		discard_read;	/* segments under way come too late */
-	bool		pouring;		/* earlier ones are still to be written */
+	Tail tail;
+	Tail table_tail;
+	int64_t seq_next;
+	int64_t table_seq_next;
+	int64_t backlog_ids; /* written, not yet gone */
+	int64_t seq_written; /* highest */
+	int64_t seq_read;    /* up to here segments have been read */
+	int64_t seq_asked;   /* seq_written when they were asked for */
+	bool backlog_reading;
+	bool evict;        /* the window, at the next turn */
+	bool discard_read; /* segments under way come too late */
+	bool pouring;      /* earlier ones are still to be written */
 	STAILQ_HEAD(, Segment) segments;
 	struct ItemList loading;
-	uint32_t	nloading;
+	uint32_t nloading;
 	FetchBatch *batch;
-	int64_t		reread_ms;		/* not before */
-	int64_t		missing_since_ms;	/* 0: none is missing */
-	int64_t		average_bytes;	/* of a body */
+	int64_t reread_ms;        /* not before */
+	int64_t missing_since_ms; /* 0: none is missing */
+	int64_t average_bytes;    /* of a body */
 
-	RouteStats	stats;
-	Route	   *next;			/* in the engine, by id */
+	RouteStats stats;
+	Route *next; /* in the engine, by id */
 };
 
 extern Route *route_new(Engine *engine, int16_t id);
@@ -258,4 +258,4 @@ extern void window_unreadable(FetchBatch *batch, int64_t id);
 extern void window_evict(Route *route);
 extern void window_reset(Route *route);
 
-#endif							/* OUTBOX_ROUTE_H */
+#endif /* OUTBOX_ROUTE_H */

@@ -12,8 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SPEC_NAME_MAX		64		/* with the final NUL */
-#define SPEC_TARGET_MAX		2048
+#define SPEC_NAME_MAX 64 /* with the final NUL */
+#define SPEC_TARGET_MAX 2048
 
 typedef enum SpecKind
 {
@@ -30,23 +30,23 @@ typedef enum SpecState
 
 typedef struct RouteSpec
 {
-	int16_t		id;
-	char		name[SPEC_NAME_MAX];
-	SpecKind	kind;
-	SpecState	state;
-	char		target[SPEC_TARGET_MAX];	/* URL, or cluster/topic */
-	bool		ordered;		/* ordering = key */
-	bool		trace_all;		/* attempts that went well are kept too */
-	int32_t		retry_initial_ms;
-	int32_t		retry_max_ms;
-	double		retry_multiplier;
-	int32_t		max_attempts;
-	int32_t		timeout_ms;		/* of an attempt */
-	int32_t		connect_timeout_ms;
-	int32_t		concurrency;	/* deliveries under way at once */
+	int16_t id;
+	char name[SPEC_NAME_MAX];
+	SpecKind kind;
+	SpecState state;
+	char target[SPEC_TARGET_MAX]; /* URL, or cluster/topic */
+	bool ordered;                 /* ordering = key */
+	bool trace_all;               /* attempts that went well are kept too */
+	int32_t retry_initial_ms;
+	int32_t retry_max_ms;
+	double retry_multiplier;
+	int32_t max_attempts;
+	int32_t timeout_ms; /* of an attempt */
+	int32_t connect_timeout_ms;
+	int32_t concurrency; /* deliveries under way at once */
 } RouteSpec;
 
 /* spec_needs_new_sink: what a sink opened for a was told differs in b. */
 extern bool spec_needs_new_sink(const RouteSpec *a, const RouteSpec *b);
 
-#endif							/* OUTBOX_SPEC_H */
+#endif /* OUTBOX_SPEC_H */

@@ -21,7 +21,7 @@ tail_reset(Tail *tail)
 void
 tail_add(Tail *tail, int16_t generation, int64_t first, int64_t last)
 {
-	TailRun    *run = tail->count > 0 ? &tail->items[tail->count - 1] : NULL;
+	TailRun *run = tail->count > 0 ? &tail->items[tail->count - 1] : NULL;
 
 	tail->ids += last - first + 1;
 	if (run != NULL && run->item == NULL && run->generation == generation &&
@@ -30,7 +30,7 @@ tail_add(Tail *tail, int16_t generation, int64_t first, int64_t last)
 		run->last = last;
 		return;
 	}
-	*ARRAY_PUSH(tail) = (TailRun) {first, last, generation, NULL};
+	*ARRAY_PUSH(tail) = (TailRun){first, last, generation, NULL};
 }
 
 void
@@ -41,15 +41,14 @@ tail_add_item(Tail *tail, Item *item)
 	tail->ids++;
 	item->in_tail = true;
 	item->tail_index = tail->count;
-	*ARRAY_PUSH(tail) = (TailRun) {
-		message->id, message->id, message->generation, item
-	};
+	*ARRAY_PUSH(tail) =
+		(TailRun){message->id, message->id, message->generation, item};
 }
 
 void
 tail_end_item(Tail *tail, Item *item)
 {
-	TailRun    *run = &tail->items[item->tail_index];
+	TailRun *run = &tail->items[item->tail_index];
 
 	assert(item->in_tail && run->item == item);
 	run->item = NULL;
@@ -66,7 +65,7 @@ segment_for(Tail *tail, Facts *facts, int16_t route_id, int16_t generation,
 		open->nids < TAIL_SEGMENT)
 		return open;
 	open = ARRAY_PUSH(&facts->segments);
-	*open = (FactSegment) {
+	*open = (FactSegment){
 		.route_id = route_id,
 		.generation = generation,
 		.seq = (*seq_next)++,
@@ -81,11 +80,11 @@ tail_flush(Tail *tail, Facts *facts, int16_t route_id, int64_t run_number,
 		   int64_t *seq_next, int64_t now_ms)
 {
 	FactSegment *segment = NULL;
-	int64_t		written = 0;
+	int64_t written = 0;
 
 	for (uint32_t i = 0; i < tail->count; i++)
 	{
-		TailRun    *run = &tail->items[i];
+		TailRun *run = &tail->items[i];
 
 		for (int64_t id = run->first; id <= run->last; id++)
 		{

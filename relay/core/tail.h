@@ -16,26 +16,26 @@
 #include "core/facts.h"
 
 #ifndef TAIL_SEGMENT
-#define TAIL_SEGMENT	1000
+#define TAIL_SEGMENT 1000
 #endif
 
 typedef struct Item Item;
 
 typedef struct TailRun
 {
-	int64_t		first;
-	int64_t		last;			/* < first: removed */
-	int16_t		generation;
-	Item	   *item;			/* still in the lane, then first == last */
+	int64_t first;
+	int64_t last; /* < first: removed */
+	int16_t generation;
+	Item *item; /* still in the lane, then first == last */
 } TailRun;
 
 typedef struct Tail
 {
-	TailRun    *items;
-	uint32_t	count;
-	uint32_t	room;
-	int64_t		ids;			/* in all, removed ones too */
-	int64_t		pos_next;
+	TailRun *items;
+	uint32_t count;
+	uint32_t room;
+	int64_t ids; /* in all, removed ones too */
+	int64_t pos_next;
 } Tail;
 
 extern void tail_reset(Tail *tail);
@@ -54,4 +54,4 @@ extern void tail_end_item(Tail *tail, Item *item);
 extern int64_t tail_flush(Tail *tail, Facts *facts, int16_t route_id,
 						  int64_t run, int64_t *seq_next, int64_t now_ms);
 
-#endif							/* OUTBOX_TAIL_H */
+#endif /* OUTBOX_TAIL_H */

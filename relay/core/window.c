@@ -16,10 +16,10 @@
 
 /* Items of the backlog in memory; fewer when memory is short. */
 #ifndef WINDOW_ITEMS
-#define WINDOW_ITEMS		2048
+#define WINDOW_ITEMS 2048
 #endif
 #ifndef WINDOW_ITEMS_SHORT
-#define WINDOW_ITEMS_SHORT	16
+#define WINDOW_ITEMS_SHORT 16
 #endif
 
 static uint32_t
@@ -29,9 +29,11 @@ window_size(const Route *route)
 		return 0;
 	if (route->circuit.state != CIRCUIT_CLOSED)
 		return circuit_may_send(&route->circuit, (int) route->inflight,
-								route->engine->now_ms) ? 1 : 0;
-	return engine_over_budget(route->engine)
-		? WINDOW_ITEMS_SHORT : WINDOW_ITEMS;
+								route->engine->now_ms)
+				   ? 1
+				   : 0;
+	return engine_over_budget(route->engine) ? WINDOW_ITEMS_SHORT
+											 : WINDOW_ITEMS;
 }
 
 static void
@@ -45,7 +47,7 @@ free_segment(Segment *segment)
 static void
 drop_segments(Route *route)
 {
-	Segment    *segment;
+	Segment *segment;
 
 	while ((segment = STAILQ_FIRST(&route->segments)) != NULL)
 	{
@@ -67,9 +69,8 @@ drop_loading(Route *route, Item *item)
 static void
 load_item(Route *route, const Segment *segment, uint32_t index)
 {
-	Message    *message = message_new(segment->ids[index],
-									  segment->generation);
-	Item	   *item = lane_new_item(message);
+	Message *message = message_new(segment->ids[index], segment->generation);
+	Item *item = lane_new_item(message);
 
 	message_unref(message);
 	item_set_segment(item, segment->seq, index, segment->run,
@@ -82,8 +83,8 @@ load_item(Route *route, const Segment *segment, uint32_t index)
 static void
 load_items(Route *route)
 {
-	uint32_t	size = window_size(route);
-	Segment    *segment;
+	uint32_t size = window_size(route);
+	Segment *segment;
 
 	while (route->lane_count + route->nloading < size &&
 		   (segment = STAILQ_FIRST(&route->segments)) != NULL)
@@ -103,7 +104,7 @@ load_items(Route *route)
 static void
 read_segments(Route *route)
 {
-	Engine	   *engine = route->engine;
+	Engine *engine = route->engine;
 
 	if (route->backlog_reading || route->pouring ||
 		!STAILQ_EMPTY(&route->segments) ||
@@ -121,8 +122,8 @@ mark_gone(const Route *route, Segment *segment)
 	const Item *item;
 
 	TAILQ_FOREACH(item, &route->lane, in_lane)
-		if (item->from_backlog && item->seq == segment->seq)
-			segment->gone[item->index] = true;
+	if (item->from_backlog && item->seq == segment->seq)
+		segment->gone[item->index] = true;
 	for (int i = 0; i < 2; i++)
 	{
 		const Facts *facts = &route->engine->facts[i];
@@ -140,7 +141,7 @@ mark_gone(const Route *route, Segment *segment)
 void
 window_segment(Route *route, const Segment *from, const IdSet *done)
 {
-	Segment    *segment;
+	Segment *segment;
 
 	if (route->discard_read)
 		return;
@@ -176,10 +177,10 @@ window_segments(Route *route)
 static uint32_t
 batch_size(const Route *route)
 {
-	int64_t		size;
+	int64_t size;
 
-	size = route->average_bytes == 0 ? 16	/* nothing known yet */
-		: ROUTE_FETCH_BYTES / route->average_bytes;
+	size = route->average_bytes == 0 ? 16 /* nothing known yet */
+									 : ROUTE_FETCH_BYTES / route->average_bytes;
 	if (size < 1)
 		size = 1;
 	return size > ROUTE_FETCH_MAX ? ROUTE_FETCH_MAX : (uint32_t) size;
@@ -189,7 +190,7 @@ batch_size(const Route *route)
 static void
 add_to_batch(FetchBatch *batch, struct ItemList *list, uint32_t most)
 {
-	Item	   *item;
+	Item *item;
 
 	TAILQ_FOREACH(item, list, in_state)
 	{
@@ -218,7 +219,7 @@ wake_read_item(Route *route, Item *item)
 static void
 wake_shared(Route *route)
 {
-	Item	   *item = TAILQ_FIRST(&route->reading);
+	Item *item = TAILQ_FIRST(&route->reading);
 
 	while (item != NULL)
 	{
@@ -237,14 +238,14 @@ static bool
 may_load(const Route *route)
 {
 	return !engine_over_budget(route->engine) ||
-		(route->inflight == 0 && TAILQ_EMPTY(&route->ready));
+		   (route->inflight == 0 && TAILQ_EMPTY(&route->ready));
 }
 
 static void
 fetch(Route *route)
 {
-	Engine	   *engine = route->engine;
-	uint32_t	most = batch_size(route);
+	Engine *engine = route->engine;
+	uint32_t most = batch_size(route);
 
 	if (route->batch != NULL || engine->now_ms < route->reread_ms)
 		return;
@@ -277,8 +278,8 @@ window_run(Route *route)
 void
 window_body(FetchBatch *batch, const WireMessage *wire)
 {
-	Route	   *route = batch->route;
-	Item	   *item;
+	Route *route = batch->route;
+	Item *item;
 
 	while (batch->cursor < batch->count &&
 		   batch->ids[batch->cursor] != wire->id)
@@ -289,16 +290,17 @@ window_body(FetchBatch *batch, const WireMessage *wire)
 	if (item == NULL)
 		return;
 	message_set_body(item->message, wire, &route->engine->bytes);
-	route->average_bytes = route->average_bytes == 0
-		? item->message->len
-		: (route->average_bytes * 7 + item->message->len) / 8 + 1;
+	route->average_bytes =
+		route->average_bytes == 0
+			? item->message->len
+			: (route->average_bytes * 7 + item->message->len) / 8 + 1;
 }
 
 /* Those at the head of the loading list that have a body join the lane. */
 static void
 join_lane(Route *route)
 {
-	Item	   *item;
+	Item *item;
 
 	while ((item = TAILQ_FIRST(&route->loading)) != NULL &&
 		   item->message->bytes != NULL)
@@ -329,15 +331,14 @@ window_unreadable(FetchBatch *batch, int64_t id)
 void
 window_evict(Route *route)
 {
-	Item	   *item,
-			   *next;
+	Item *item, *next;
 
 	if (route->mode != ROUTE_BACKLOG)
 		return;
 	route_choose_stayers(route);
 	for (item = TAILQ_FIRST(&route->lane); item != NULL; item = next)
 	{
-		Key		   *key = item->key;
+		Key *key = item->key;
 
 		next = TAILQ_NEXT(item, in_lane);
 		if (item->stays || !item->from_backlog)
@@ -356,12 +357,12 @@ window_evict(Route *route)
 void
 window_fetched(FetchBatch *batch)
 {
-	Route	   *route = batch->route;
-	bool		missing = false;
+	Route *route = batch->route;
+	bool missing = false;
 
 	for (uint32_t i = 0; i < batch->count; i++)
 	{
-		Item	   *item = batch->items[i];
+		Item *item = batch->items[i];
 
 		if (item == NULL)
 			continue;

@@ -25,22 +25,22 @@
 
 typedef enum ServerMood
 {
-	SERVER_GOOD,		 /* 200 */
-	SERVER_BUSY,		 /* 503, Retry-After: 7 */
-	SERVER_GONE,		 /* 410 */
-	SERVER_REDIRECT,	 /* 302 to itself */
-	SERVER_HANG,		 /* no answer until the mood changes, then 200 */
-	SERVER_SLOW,		 /* 200 after SERVER_SLOW_MS */
-	SERVER_TRICKLE,		 /* a byte of a header at a time, for ever */
-	SERVER_RESET,		 /* RST instead of an answer */
-	SERVER_CLOSE,		 /* FIN instead of an answer */
-	SERVER_CUT,			 /* 200, half a body, RST */
-	SERVER_GARBAGE,		 /* what is not HTTP */
-	SERVER_HUGE,		 /* 200 and a body without end */
+	SERVER_GOOD,         /* 200 */
+	SERVER_BUSY,         /* 503, Retry-After: 7 */
+	SERVER_GONE,         /* 410 */
+	SERVER_REDIRECT,     /* 302 to itself */
+	SERVER_HANG,         /* no answer until the mood changes, then 200 */
+	SERVER_SLOW,         /* 200 after SERVER_SLOW_MS */
+	SERVER_TRICKLE,      /* a byte of a header at a time, for ever */
+	SERVER_RESET,        /* RST instead of an answer */
+	SERVER_CLOSE,        /* FIN instead of an answer */
+	SERVER_CUT,          /* 200, half a body, RST */
+	SERVER_GARBAGE,      /* what is not HTTP */
+	SERVER_HUGE,         /* 200 and a body without end */
 	SERVER_MANY_HEADERS, /* header fields without end */
-	SERVER_LONG_HEADER,	 /* one header field without end */
-	SERVER_CONTINUES,	 /* 100 Continue without end */
-	SERVER_GZIP			 /* a compressed body */
+	SERVER_LONG_HEADER,  /* one header field without end */
+	SERVER_CONTINUES,    /* 100 Continue without end */
+	SERVER_GZIP          /* a compressed body */
 } ServerMood;
 
 #define SERVER_SLOW_MS 300
@@ -52,8 +52,7 @@ static TAP_UNUSED void server_mood(ServerMood mood);
 static TAP_UNUSED int server_requests(void);
 static TAP_UNUSED void server_forget(void);
 /* server_last: the last request, head and body, NUL-terminated. */
-static const char * server_last(void);
-
+static const char *server_last(void);
 
 #define REQUEST_MAX 65536
 
@@ -63,8 +62,7 @@ static ServerMood server_now;
 static int server_seen;
 static char server_text[REQUEST_MAX + 1];
 
-static const char good[] =
-	"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+static const char good[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 static const char busy[] = "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\n"
 						   "Content-Length: 4\r\n\r\nbusy";
 static const char gone[] = "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n";
@@ -191,8 +189,9 @@ request_length(const char *text)
 
 	if (end == NULL)
 		return 0;
-	return (size_t) (end + 4 - text) +
-		   (length != NULL && length < end ? strtoul(length + 17, NULL, 10) : 0);
+	return (size_t) (end + 4 - text) + (length != NULL && length < end
+											? strtoul(length + 17, NULL, 10)
+											: 0);
 }
 
 static ServerMood
@@ -268,7 +267,8 @@ server_start(void)
 		bind(listener, (struct sockaddr *) &address, sizeof(address)) != 0 ||
 		listen(listener, 128) != 0 ||
 		getsockname(listener, (struct sockaddr *) &address, &size) != 0 ||
-		pthread_create(&thread, NULL, accept_all, (void *) (long) listener) != 0)
+		pthread_create(&thread, NULL, accept_all, (void *) (long) listener) !=
+			0)
 	{
 		perror("cannot start the test server");
 		exit(1);
@@ -312,4 +312,4 @@ server_last(void)
 	return server_text;
 }
 
-#endif							/* OUTBOX_TEST_HTTP_SERVER_H */
+#endif /* OUTBOX_TEST_HTTP_SERVER_H */

@@ -23,9 +23,9 @@
 #include "core/engine.h"
 #include "core/idset.h"
 
-#define SIM_ROUTES		4		/* ids 1 .. 4 */
-#define SIM_KEYS		4		/* keys 1 .. 4; 0: none */
-#define SIM_FRAME_MAX	(4 * WIRE_FRAME_MAX)
+#define SIM_ROUTES 4 /* ids 1 .. 4 */
+#define SIM_KEYS 4   /* keys 1 .. 4; 0: none */
+#define SIM_FRAME_MAX (4 * WIRE_FRAME_MAX)
 
 typedef enum SimState
 {
@@ -36,70 +36,70 @@ typedef enum SimState
 
 typedef struct SimMessage
 {
-	uint32_t	transaction;	/* index */
-	uint32_t	subxid;
-	int16_t		generation;
-	uint8_t		key;
-	uint8_t		routes;			/* bit r - 1 */
-	bool		ghost;			/* its subtransaction was rolled back */
-	bool		omitted;		/* too long for a frame */
-	uint8_t		poison;			/* bit r - 1: refused for good */
-	uint32_t	order;			/* index in the list of its key */
-	uint8_t		sent[SIM_ROUTES];
-	bool		excused[SIM_ROUTES];
+	uint32_t transaction; /* index */
+	uint32_t subxid;
+	int16_t generation;
+	uint8_t key;
+	uint8_t routes; /* bit r - 1 */
+	bool ghost;     /* its subtransaction was rolled back */
+	bool omitted;   /* too long for a frame */
+	uint8_t poison; /* bit r - 1: refused for good */
+	uint32_t order; /* index in the list of its key */
+	uint8_t sent[SIM_ROUTES];
+	bool excused[SIM_ROUTES];
 } SimMessage;
 
 typedef struct SimTransaction
 {
-	uint32_t	xid;
-	SimState	state;
-	bool		streamed;
-	bool		visible;
-	uint64_t	end;			/* of its commit or abort record */
-	uint32_t	chunked;		/* ids sent as chunks so far */
-	uint32_t	count;
-	uint32_t	room;
-	int64_t    *items;			/* ids */
+	uint32_t xid;
+	SimState state;
+	bool streamed;
+	bool visible;
+	uint64_t end;     /* of its commit or abort record */
+	uint32_t chunked; /* ids sent as chunks so far */
+	uint32_t count;
+	uint32_t room;
+	int64_t *items; /* ids */
 } SimTransaction;
 
 typedef struct SimFrame
 {
-	uint32_t	transaction;
-	uint64_t	lsn;
-	uint8_t    *data;
-	size_t		len;
+	uint32_t transaction;
+	uint64_t lsn;
+	uint8_t *data;
+	size_t len;
 } SimFrame;
 
 typedef struct SimSegment
 {
-	int16_t		route_id;
-	int16_t		generation;
-	int64_t		seq;
-	int64_t		run;
-	int64_t		pos;
-	uint32_t	nids;
-	uint32_t	left;
-	int64_t    *ids;
-	uint8_t    *done;
+	int16_t route_id;
+	int16_t generation;
+	int64_t seq;
+	int64_t run;
+	int64_t pos;
+	uint32_t nids;
+	uint32_t left;
+	int64_t *ids;
+	uint8_t *done;
 } SimSegment;
 
 /* What settle writes.  By id and route: (id - 1) * SIM_ROUTES + route - 1 */
 typedef struct SimDb
 {
-	uint8_t    *resolved;
-	uint8_t    *backlog;		/* entries not done */
-	FactPark  **parked;
-	FACTS_ARRAY(SimSegment) segments;	/* left == 0: gone */
-	uint32_t	first_segment;	/* those before it are gone */
-	bool		has_position;
-	uint64_t	position;
+	uint8_t *resolved;
+	uint8_t *backlog; /* entries not done */
+	FactPark **parked;
+	FACTS_ARRAY(SimSegment) segments; /* left == 0: gone */
+	uint32_t first_segment;           /* those before it are gone */
+	bool has_position;
+	uint64_t position;
 } SimDb;
 
 typedef struct SimRoute
 {
-	bool		exists;
-	RouteSpec	spec;
-	bool		keeps_order;
+	bool exists;
+	RouteSpec spec;
+	bool keeps_order;
 } SimRoute;
 
 typedef enum SimAsk
@@ -114,96 +114,96 @@ typedef enum SimAsk
 /* A statement in the pipeline: executed in order, answered in order. */
 typedef struct SimRequest
 {
-	SimAsk		ask;
-	bool		executed;
+	SimAsk ask;
+	bool executed;
 	FetchBatch *batch;
-	int64_t		after;
-	int16_t		route_id;
+	int64_t after;
+	int16_t route_id;
 	const Facts *facts;
-	bool		early;
-	uint64_t	horizon;
-	IdSet		ids;			/* found, or R */
+	bool early;
+	uint64_t horizon;
+	IdSet ids; /* found, or R */
 	FACTS_ARRAY(SimSegment) segments;
 	FACTS_ARRAY(WireRun) runs;
-	SimRoute	routes[SIM_ROUTES];
+	SimRoute routes[SIM_ROUTES];
 	struct SimRequest *next;
 } SimRequest;
 
 typedef struct SimDelivery
 {
-	Delivery   *delivery;
-	bool		doomed;
+	Delivery *delivery;
+	bool doomed;
 } SimDelivery;
 
 typedef struct SimSink
 {
-	bool		open;
-	bool		hung;
-	bool		wants_ready;
-	bool		keeps_order;
+	bool open;
+	bool hung;
+	bool wants_ready;
+	bool keeps_order;
 	FACTS_ARRAY(SimDelivery) out;
 } SimSink;
 
 typedef struct SimRelay
 {
-	bool		up;
-	Engine		engine;
-	SimSink		sinks[SIM_ROUTES];
+	bool up;
+	Engine engine;
+	SimSink sinks[SIM_ROUTES];
 	SimRequest *first;
 	SimRequest **last;
-	bool		streaming;
-	bool		fed;			/* the first snapshot was answered */
-	bool		asked;			/* a snapshot is under way */
-	bool		had;			/* in a gap: the first reading was answered */
-	bool		gap;
-	bool		second_early;	/* the reading after the wait was given up */
-	bool		complete;		/* no more readings */
-	uint32_t	wait_for;		/* commits that have to be visible */
-	uint32_t	cursor;			/* next frame */
-	uint64_t	start;
-	uint64_t	confirmable;
+	bool streaming;
+	bool fed;   /* the first snapshot was answered */
+	bool asked; /* a snapshot is under way */
+	bool had;   /* in a gap: the first reading was answered */
+	bool gap;
+	bool second_early; /* the reading after the wait was given up */
+	bool complete;     /* no more readings */
+	uint32_t wait_for; /* commits that have to be visible */
+	uint32_t cursor;   /* next frame */
+	uint64_t start;
+	uint64_t confirmable;
 } SimRelay;
 
 typedef struct Sim
 {
-	uint64_t	seed;
-	uint64_t	random;
-	bool		verbose;
-	bool		large;
-	bool		calm;			/* no more faults */
+	uint64_t seed;
+	uint64_t random;
+	bool verbose;
+	bool large;
+	bool calm; /* no more faults */
 	const char *failure;
 
-	int64_t		now_ms;
-	uint64_t	wal;
-	uint32_t	xids;
-	uint32_t	messages_max;
+	int64_t now_ms;
+	uint64_t wal;
+	uint32_t xids;
+	uint32_t messages_max;
 	FACTS_ARRAY(SimMessage) messages;
 	FACTS_ARRAY(SimTransaction) transactions;
 	FACTS_ARRAY(SimFrame) frames;
-	FACTS_ARRAY(uint32_t) commits;	/* transactions in commit order */
+	FACTS_ARRAY(uint32_t) commits; /* transactions in commit order */
 	FACTS_ARRAY(int64_t) by_key[SIM_KEYS + 1];
-	uint32_t	frontier[SIM_KEYS + 1][SIM_ROUTES];
-	SimRoute	routes[SIM_ROUTES];
-	int			deleted;		/* index of one deleted by hand; -1: none */
+	uint32_t frontier[SIM_KEYS + 1][SIM_ROUTES];
+	SimRoute routes[SIM_ROUTES];
+	int deleted; /* index of one deleted by hand; -1: none */
 
-	SimDb		db;
-	SimDb		before;			/* the last settle; if keep_before */
-	bool		keep_before;
-	int64_t		run;
-	bool		slot;
-	uint64_t	confirmed;
-	uint64_t	saved;
+	SimDb db;
+	SimDb before; /* the last settle; if keep_before */
+	bool keep_before;
+	int64_t run;
+	bool slot;
+	uint64_t confirmed;
+	uint64_t saved;
 
-	SimRelay	relay;
-	uint32_t	faults;
-	bool		unordered;		/* a hold was given up */
-	int			transient;		/* per cent of attempts */
-	int			invisible;		/* per cent of commits that lag */
-	int			streamed;		/* per cent of transactions */
-	int64_t		deliveries;
+	SimRelay relay;
+	uint32_t faults;
+	bool unordered; /* a hold was given up */
+	int transient;  /* per cent of attempts */
+	int invisible;  /* per cent of commits that lag */
+	int streamed;   /* per cent of transactions */
+	int64_t deliveries;
 } Sim;
 
-extern Sim	sim;
+extern Sim sim;
 
 /* ---- test_simulation.c ---- */
 
@@ -275,4 +275,4 @@ extern bool sim_confirm(void);
 /* sim_check: when nothing is left to do. */
 extern void sim_check(void);
 
-#endif							/* OUTBOX_SIM_H */
+#endif /* OUTBOX_SIM_H */

@@ -18,7 +18,7 @@ check_message(int64_t id)
 		sim_fail("message %lld is not resolved", (long long) id);
 	for (int r = 0; r < SIM_ROUTES; r++)
 	{
-		size_t		at = (size_t) (id - 1) * SIM_ROUTES + (size_t) r;
+		size_t at = (size_t) (id - 1) * SIM_ROUTES + (size_t) r;
 		const FactPark *row = sim.db.parked[at];
 
 		if (row != NULL && row->status != PARKED_DEAD)

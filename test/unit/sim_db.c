@@ -23,7 +23,7 @@ place(int64_t id, int16_t route_id)
 void
 sim_db_init(SimDb *db)
 {
-	size_t		n = (size_t) sim.messages_max * SIM_ROUTES;
+	size_t n = (size_t) sim.messages_max * SIM_ROUTES;
 
 	memset(db, 0, sizeof(*db));
 	db->resolved = mem_alloc(sim.messages_max);
@@ -58,7 +58,7 @@ sim_db_reset(SimDb *db)
 static SimSegment
 copy_segment(const SimSegment *from)
 {
-	SimSegment	to = *from;
+	SimSegment to = *from;
 
 	to.ids = mem_copy(from->ids, from->nids * sizeof(int64_t));
 	to.done = mem_copy(from->done, from->nids);
@@ -68,7 +68,7 @@ copy_segment(const SimSegment *from)
 void
 sim_db_copy(SimDb *to, const SimDb *from)
 {
-	size_t		n = (size_t) sim.messages_max * SIM_ROUTES;
+	size_t n = (size_t) sim.messages_max * SIM_ROUTES;
 
 	sim_db_reset(to);
 	*to = *from;
@@ -83,8 +83,7 @@ sim_db_copy(SimDb *to, const SimDb *from)
 	to->first_segment = 0;
 	for (uint32_t i = 0; i < from->segments.count; i++)
 		if (from->segments.items[i].left > 0)
-			*ARRAY_PUSH(&to->segments) =
-				copy_segment(&from->segments.items[i]);
+			*ARRAY_PUSH(&to->segments) = copy_segment(&from->segments.items[i]);
 }
 
 /* ---------- settle ---------- */
@@ -92,7 +91,7 @@ sim_db_copy(SimDb *to, const SimDb *from)
 static void
 add_segment(const FactSegment *fact)
 {
-	SimDb	   *db = &sim.db;
+	SimDb *db = &sim.db;
 
 	for (uint32_t i = db->first_segment; i < db->segments.count; i++)
 		if (!sim.large && db->segments.items[i].left > 0 &&
@@ -100,16 +99,20 @@ add_segment(const FactSegment *fact)
 			db->segments.items[i].seq == fact->seq)
 			sim_fail("segment %lld of route %d is there already",
 					 (long long) fact->seq, fact->route_id);
-	*ARRAY_PUSH(&db->segments) = (SimSegment) {
-		.route_id = fact->route_id, .generation = fact->generation,
-		.seq = fact->seq, .run = sim.run, .pos = fact->pos,
-		.nids = fact->nids, .left = fact->nids,
+	*ARRAY_PUSH(&db->segments) = (SimSegment){
+		.route_id = fact->route_id,
+		.generation = fact->generation,
+		.seq = fact->seq,
+		.run = sim.run,
+		.pos = fact->pos,
+		.nids = fact->nids,
+		.left = fact->nids,
 		.ids = mem_copy(fact->ids, fact->nids * sizeof(int64_t)),
 		.done = mem_alloc(fact->nids),
 	};
 	for (uint32_t i = 0; i < fact->nids; i++)
 	{
-		int64_t		id = fact->ids[i];
+		int64_t id = fact->ids[i];
 
 		sim_story("  + backlog %d/%lld[%u] message %lld", fact->route_id,
 				  (long long) fact->seq, i, (long long) id);
@@ -118,8 +121,7 @@ add_segment(const FactSegment *fact)
 					 fact->generation);
 		/* U does not tell the rows of a message that is not visible yet */
 		if (sim_is_committed(id) &&
-			++db->backlog[place(id, fact->route_id)] > 1 &&
-			sim.invisible == 0)
+			++db->backlog[place(id, fact->route_id)] > 1 && sim.invisible == 0)
 			sim_fail("message %lld is in the backlog of route %d twice",
 					 (long long) id, fact->route_id);
 	}
@@ -128,8 +130,8 @@ add_segment(const FactSegment *fact)
 static void
 add_progress(const FactProgress *fact)
 {
-	SimDb	   *db = &sim.db;
-	uint32_t	i = db->first_segment;
+	SimDb *db = &sim.db;
+	uint32_t i = db->first_segment;
 	SimSegment *segment;
 
 	while (i < db->segments.count &&
@@ -148,8 +150,8 @@ add_progress(const FactProgress *fact)
 	segment->left--;
 	if (sim_is_committed(segment->ids[fact->index]))
 		db->backlog[place(segment->ids[fact->index], fact->route_id)]--;
-	sim_story("  - backlog %d/%lld[%u]", fact->route_id,
-			  (long long) fact->seq, fact->index);
+	sim_story("  - backlog %d/%lld[%u]", fact->route_id, (long long) fact->seq,
+			  fact->index);
 	while (db->first_segment < db->segments.count &&
 		   db->segments.items[db->first_segment].left == 0)
 		db->first_segment++;
@@ -158,7 +160,7 @@ add_progress(const FactProgress *fact)
 static void
 add_park(const FactPark *fact)
 {
-	size_t		at = place(fact->id, fact->route_id);
+	size_t at = place(fact->id, fact->route_id);
 
 	mem_free(sim.db.parked[at]);
 	sim.db.parked[at] = mem_copy(fact, sizeof(*fact));
@@ -171,7 +173,7 @@ add_park(const FactPark *fact)
 static void
 remove_park(const FactUnpark *fact)
 {
-	size_t		at = place(fact->id, fact->route_id);
+	size_t at = place(fact->id, fact->route_id);
 
 	mem_free(sim.db.parked[at]);
 	sim.db.parked[at] = NULL;
@@ -185,8 +187,7 @@ check_position(uint64_t position)
 {
 	for (uint32_t i = 0; i < sim.commits.count; i++)
 	{
-		const SimTransaction *t =
-			&sim.transactions.items[sim.commits.items[i]];
+		const SimTransaction *t = &sim.transactions.items[sim.commits.items[i]];
 
 		if (t->end > position)
 			break;
@@ -194,8 +195,8 @@ check_position(uint64_t position)
 			if (!sim_message(t->items[k])->ghost &&
 				!sim.db.resolved[t->items[k] - 1])
 				sim_fail("P %llu is past message %lld of commit %llu, which "
-						 "is not resolved", (unsigned long long) position,
-						 (long long) t->items[k],
+						 "is not resolved",
+						 (unsigned long long) position, (long long) t->items[k],
 						 (unsigned long long) t->end);
 	}
 }
@@ -243,8 +244,8 @@ resolve(const IdSet *set, int generation)
 		for (int64_t id = set->items[i].first; id <= set->items[i].last; id++)
 		{
 			if (sim_message(id)->generation != generation)
-				sim_fail("message %lld is not of generation %d",
-						 (long long) id, generation);
+				sim_fail("message %lld is not of generation %d", (long long) id,
+						 generation);
 			sim.db.resolved[id - 1] = 1;
 			sim_story("  resolved %lld", (long long) id);
 		}
@@ -279,7 +280,7 @@ sim_settle(const Facts *facts)
 static uint16_t
 remaining(int64_t id, int16_t *routes)
 {
-	uint16_t	n = 0;
+	uint16_t n = 0;
 
 	for (int16_t r = 1; r <= SIM_ROUTES; r++)
 		if ((sim_message(id)->routes & 1 << (r - 1)) &&
@@ -292,10 +293,11 @@ remaining(int64_t id, int16_t *routes)
 static void
 add_unresolved(SimRequest *request, int64_t id)
 {
-	WireRun    *last = request->runs.count > 0
-		? &request->runs.items[request->runs.count - 1] : NULL;
-	WireRun		run = {.generation = sim_message(id)->generation,
-		.first = id, .last = id};
+	WireRun *last = request->runs.count > 0
+						? &request->runs.items[request->runs.count - 1]
+						: NULL;
+	WireRun run = {
+		.generation = sim_message(id)->generation, .first = id, .last = id};
 
 	run.nroutes = remaining(id, run.routes);
 	if (last != NULL && last->last == id - 1 &&
@@ -314,8 +316,7 @@ read_snapshot(SimRequest *request)
 			idset_add(&request->ids, i + 1);
 	for (uint32_t i = 0; i < sim.commits.count; i++)
 	{
-		const SimTransaction *t =
-			&sim.transactions.items[sim.commits.items[i]];
+		const SimTransaction *t = &sim.transactions.items[sim.commits.items[i]];
 
 		for (uint32_t k = 0; k < t->count; k++)
 			if (sim_is_visible(t->items[k]) &&
@@ -323,7 +324,7 @@ read_snapshot(SimRequest *request)
 				add_unresolved(request, t->items[k]);
 	}
 	request->horizon = sim.wal;
-	sim.wal += 4;				/* the row that the relay writes */
+	sim.wal += 4; /* the row that the relay writes */
 }
 
 static int
@@ -335,12 +336,12 @@ compare_segments(const void *a, const void *b)
 	return (x->seq > y->seq) - (x->seq < y->seq);
 }
 
-#define READ_MOST	3
+#define READ_MOST 3
 
 static void
 read_segments(SimRequest *request)
 {
-	uint32_t	count;
+	uint32_t count;
 
 	for (uint32_t i = sim.db.first_segment; i < sim.db.segments.count; i++)
 	{

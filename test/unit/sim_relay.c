@@ -120,13 +120,13 @@ tell_routes(const SimRoute *routes)
 	for (int r = 0; r < SIM_ROUTES; r++)
 	{
 		const SimRoute *route = &routes[r];
-		bool		fresh;
+		bool fresh;
 
 		if (!route->exists)
 			continue;
 		engine_route(engine, &route->spec, route->keeps_order);
 		fresh = !relay->sinks[r].open ||
-			spec_needs_new_sink(&opened[r], &route->spec);
+				spec_needs_new_sink(&opened[r], &route->spec);
 		opened[r] = route->spec;
 		if (route->spec.state == SPEC_DROPPED)
 			close_sink(r);
@@ -155,8 +155,7 @@ tell_backlog(void)
 {
 	for (int16_t r = 1; r <= SIM_ROUTES; r++)
 	{
-		int64_t		seq = 0,
-					messages = 0;
+		int64_t seq = 0, messages = 0;
 
 		for (uint32_t i = 0; i < sim.db.segments.count; i++)
 		{
@@ -191,17 +190,15 @@ tell_rows(void)
 	FACTS_ARRAY(FactPark *) rows = {0};
 
 	for (size_t i = 0; i < (size_t) sim.messages.count * SIM_ROUTES; i++)
-		if (sim.db.parked[i] != NULL &&
-			sim.db.parked[i]->status != PARKED_DEAD)
+		if (sim.db.parked[i] != NULL && sim.db.parked[i]->status != PARKED_DEAD)
 			*ARRAY_PUSH(&rows) = sim.db.parked[i];
 	if (rows.count > 0)
 		qsort(rows.items, rows.count, sizeof(FactPark *), compare_rows);
 	for (uint32_t i = 0; i < rows.count; i++)
 	{
-		int64_t		due = rows.items[i]->next_retry_ms - 1000;
+		int64_t due = rows.items[i]->next_retry_ms - 1000;
 
-		engine_row(engine, rows.items[i],
-				   due < sim.now_ms ? sim.now_ms : due);
+		engine_row(engine, rows.items[i], due < sim.now_ms ? sim.now_ms : due);
 	}
 	ARRAY_RESET(&rows);
 }
@@ -225,8 +222,7 @@ begin_stream(void)
 	relay->confirmable = 0;
 	sim_story("stream begins at %llu, P %llu%s",
 			  (unsigned long long) sim.confirmed,
-			  (unsigned long long) sim.db.position,
-			  relay->gap ? ", gap" : "");
+			  (unsigned long long) sim.db.position, relay->gap ? ", gap" : "");
 	engine_begin_stream(engine, sim.confirmed, relay->gap);
 	ask_snapshot(false);
 }
@@ -239,8 +235,8 @@ sim_start(void)
 	relay->last = &relay->first;
 	relay->up = true;
 	sim.run++;
-	engine_init(engine, &ops, NULL, sim.run,
-				sim_chance(30) ? 200 : 1 << 20, sim.seed + 1);
+	engine_init(engine, &ops, NULL, sim.run, sim_chance(30) ? 200 : 1 << 20,
+				sim.seed + 1);
 	sim_tell_time();
 	tell_routes(sim.routes);
 	engine_routes_read(engine);
@@ -337,9 +333,8 @@ answer_snapshot(const SimRequest *request)
 	{
 		const WireRun *run = &request->runs.items[i];
 
-		sim_story("  unresolved %lld-%lld, %d routes",
-				  (long long) run->first, (long long) run->last,
-				  run->nroutes);
+		sim_story("  unresolved %lld-%lld, %d routes", (long long) run->first,
+				  (long long) run->last, run->nroutes);
 		engine_unresolved(engine, run);
 	}
 	sim_story("snapshot, L %llu%s", (unsigned long long) request->horizon,
@@ -361,10 +356,13 @@ answer_backlog(const SimRequest *request)
 	for (uint32_t i = 0; i < request->segments.count; i++)
 	{
 		const SimSegment *from = &request->segments.items[i];
-		Segment		segment = {.seq = from->seq, .run = from->run,
-			.pos = from->pos, .generation = from->generation,
-			.nids = from->nids, .ids = from->ids};
-		IdSet		done = {0};
+		Segment segment = {.seq = from->seq,
+						   .run = from->run,
+						   .pos = from->pos,
+						   .generation = from->generation,
+						   .nids = from->nids,
+						   .ids = from->ids};
+		IdSet done = {0};
 
 		for (uint32_t k = 0; k < from->nids; k++)
 			if (from->done[k])

@@ -12,7 +12,7 @@
 
 #include "core/mem.h"
 
-#define OUT_MAX		6
+#define OUT_MAX 6
 
 static bool
 is_done_with(int64_t id, int r)
@@ -20,7 +20,7 @@ is_done_with(int64_t id, int r)
 	const SimMessage *message = sim_message(id);
 
 	return !(message->routes & 1 << r) || message->sent[r] > 0 ||
-		message->excused[r];
+		   message->excused[r];
 }
 
 /* KeyOrder: those committed before have been delivered, or were DEAD. */
@@ -28,8 +28,8 @@ static void
 check_order(int64_t id, int r)
 {
 	const SimMessage *message = sim_message(id);
-	uint32_t   *frontier = &sim.frontier[message->key][r];
-	int64_t    *ids = sim.by_key[message->key].items;
+	uint32_t *frontier = &sim.frontier[message->key][r];
+	int64_t *ids = sim.by_key[message->key].items;
 
 	if (message->key == 0 || !sim.routes[r].spec.ordered || sim.unordered)
 		return;
@@ -37,8 +37,8 @@ check_order(int64_t id, int r)
 		   is_done_with(ids[*frontier], r))
 		++*frontier;
 	if (*frontier < message->order)
-		sim_fail("route %d got message %lld before %lld of the same key",
-				 r + 1, (long long) id, (long long) ids[*frontier]);
+		sim_fail("route %d got message %lld before %lld of the same key", r + 1,
+				 (long long) id, (long long) ids[*frontier]);
 }
 
 static void
@@ -76,15 +76,14 @@ check_bytes(const Delivery *delivery)
 		memcmp(got->payload.data, want.payload.data, want.payload.len) != 0 ||
 		got->message_key.len != want.message_key.len ||
 		got->generation != want.generation)
-		sim_fail("message %lld is not what was written",
-				 (long long) got->id);
+		sim_fail("message %lld is not what was written", (long long) got->id);
 }
 
 /* One of a key at a time, unless the sink keeps the order. */
 static void
 check_alone(const SimSink *sink, const WireMessage *message, int r)
 {
-	uint8_t		key = sim_message(message->id)->key;
+	uint8_t key = sim_message(message->id)->key;
 
 	if (key == 0 || !sim.routes[r].spec.ordered || sink->keeps_order)
 		return;
@@ -96,8 +95,8 @@ check_alone(const SimSink *sink, const WireMessage *message, int r)
 bool
 sim_submit(void *arg, Route *route, Delivery *delivery)
 {
-	int			r = route->spec.id - 1;
-	SimSink    *sink = &sim.relay.sinks[r];
+	int r = route->spec.id - 1;
+	SimSink *sink = &sim.relay.sinks[r];
 
 	(void) arg;
 	if (!sink->open)
@@ -116,30 +115,30 @@ sim_submit(void *arg, Route *route, Delivery *delivery)
 	}
 	sim_story("submit message %lld to route %d, attempt %d",
 			  (long long) delivery->message->id, r + 1, delivery->attempt);
-	*ARRAY_PUSH(&sink->out) = (SimDelivery) {delivery, false};
+	*ARRAY_PUSH(&sink->out) = (SimDelivery){delivery, false};
 	return true;
 }
 
 static OutcomeClass
 decide(const SimDelivery *out, int r)
 {
-	int64_t		id = out->delivery->message->id;
+	int64_t id = out->delivery->message->id;
 
 	if (out->doomed)
 		return OUTCOME_TRANSIENT;
 	if (sim_message(id)->poison & 1 << r)
 		return OUTCOME_PERMANENT;
-	return !sim.calm && sim_chance(sim.transient)
-		? OUTCOME_TRANSIENT : OUTCOME_OK;
+	return !sim.calm && sim_chance(sim.transient) ? OUTCOME_TRANSIENT
+												  : OUTCOME_OK;
 }
 
 bool
 sim_answer(int r)
 {
-	SimSink    *sink = &sim.relay.sinks[r];
-	uint32_t	i;
+	SimSink *sink = &sim.relay.sinks[r];
+	uint32_t i;
 	SimDelivery out;
-	Outcome		outcome = {.retry_after_ms = -1};
+	Outcome outcome = {.retry_after_ms = -1};
 
 	if (!sink->open || sink->hung || sink->out.count == 0)
 		return false;
@@ -166,25 +165,25 @@ sim_answer(int r)
 void
 sim_sink_close(int r)
 {
-	SimSink    *sink = &sim.relay.sinks[r];
-	bool		lost = false;
+	SimSink *sink = &sim.relay.sinks[r];
+	bool lost = false;
 
 	for (uint32_t i = 0; i < sink->out.count; i++)
 	{
-		int64_t		id = sink->out.items[i].delivery->message->id;
+		int64_t id = sink->out.items[i].delivery->message->id;
 
-		if (sink->out.items[i].doomed ||
-			(sim_message(id)->poison & 1 << r) || sim_chance(50))
+		if (sink->out.items[i].doomed || (sim_message(id)->poison & 1 << r) ||
+			sim_chance(50))
 			lost = true;
 		else if (!lost || !sink->keeps_order)
 			arrive(id, r);
 	}
 	ARRAY_RESET(&sink->out);
-	*sink = (SimSink) {.open = false};
+	*sink = (SimSink){.open = false};
 }
 
 void
 sim_sink_open(int r, bool keeps_order)
 {
-	sim.relay.sinks[r] = (SimSink) {.open = true, .keeps_order = keeps_order};
+	sim.relay.sinks[r] = (SimSink){.open = true, .keeps_order = keeps_order};
 }

@@ -25,15 +25,15 @@ next_frame(void)
 	while (relay->cursor < sim.frames.count &&
 		   !is_sent(&sim.frames.items[relay->cursor]))
 		relay->cursor++;
-	return relay->cursor < sim.frames.count
-		? &sim.frames.items[relay->cursor] : NULL;
+	return relay->cursor < sim.frames.count ? &sim.frames.items[relay->cursor]
+											: NULL;
 }
 
 static bool
 may_read(void)
 {
 	return relay->up && relay->streaming && relay->fed &&
-		!engine_wants_pause(engine);
+		   !engine_wants_pause(engine);
 }
 
 bool
@@ -41,7 +41,7 @@ sim_feed(void)
 {
 	const SimFrame *frame;
 	const char *error;
-	uint8_t		bells;
+	uint8_t bells;
 
 	if (!may_read() || (frame = next_frame()) == NULL)
 		return false;
@@ -58,7 +58,7 @@ bool
 sim_keepalive(void)
 {
 	const SimFrame *frame;
-	uint64_t	lsn;
+	uint64_t lsn;
 
 	if (!may_read())
 		return false;

@@ -15,10 +15,10 @@
 
 #include "core/mem.h"
 
-#define OPEN_MAX	3
+#define OPEN_MAX 3
 
 static const char *const keys[SIM_KEYS + 1] = {NULL, "red", "green", "blue",
-	"white"};
+											   "white"};
 static uint8_t frame_bytes[SIM_FRAME_MAX];
 static char payload[32];
 
@@ -40,7 +40,7 @@ bool
 sim_is_committed(int64_t id)
 {
 	return !sim_message(id)->ghost &&
-		sim_transaction_of(id)->state == SIM_COMMITTED;
+		   sim_transaction_of(id)->state == SIM_COMMITTED;
 }
 
 bool
@@ -52,14 +52,14 @@ sim_is_visible(int64_t id)
 static WireBytes
 bytes_of(const char *text)
 {
-	return (WireBytes) {(const uint8_t *) text,
-		text != NULL ? (uint32_t) strlen(text) : 0};
+	return (WireBytes){(const uint8_t *) text,
+					   text != NULL ? (uint32_t) strlen(text) : 0};
 }
 
 static uint16_t
 routes_of(const SimMessage *message, int16_t *routes)
 {
-	uint16_t	n = 0;
+	uint16_t n = 0;
 
 	for (int16_t r = 1; r <= SIM_ROUTES; r++)
 		if (message->routes & 1 << (r - 1))
@@ -91,9 +91,8 @@ add_frame(uint32_t transaction, uint64_t lsn, const WireWriter *writer)
 {
 	if (writer->overflow)
 		sim_fail("a frame of the simulation is too long");
-	*ARRAY_PUSH(&sim.frames) = (SimFrame) {
-		transaction, lsn, mem_copy(writer->data, writer->len), writer->len
-	};
+	*ARRAY_PUSH(&sim.frames) = (SimFrame){
+		transaction, lsn, mem_copy(writer->data, writer->len), writer->len};
 }
 
 static void
@@ -111,17 +110,18 @@ static void
 add_chunk(uint32_t index, uint32_t from, uint32_t to)
 {
 	const SimTransaction *t = &sim.transactions.items[index];
-	uint32_t	subxid = sim_message(t->items[from])->subxid;
-	WireRun		runs[64];
-	uint32_t	count = 0;
-	WireWriter	writer;
+	uint32_t subxid = sim_message(t->items[from])->subxid;
+	WireRun runs[64];
+	uint32_t count = 0;
+	WireWriter writer;
 
 	for (uint32_t i = from; i < to && count < 64; i++)
 	{
 		const SimMessage *message = sim_message(t->items[i]);
-		WireRun		run = {.generation = message->generation,
-			.first = t->items[i], .last = t->items[i]};
-		WireRun    *last = count > 0 ? &runs[count - 1] : NULL;
+		WireRun run = {.generation = message->generation,
+					   .first = t->items[i],
+					   .last = t->items[i]};
+		WireRun *last = count > 0 ? &runs[count - 1] : NULL;
 
 		run.nroutes = routes_of(message, run.routes);
 		if (last != NULL && last->last == run.first - 1 &&
@@ -132,8 +132,9 @@ add_chunk(uint32_t index, uint32_t from, uint32_t to)
 		else
 			runs[count++] = run;
 	}
-	write_frame(&writer, t, (WireFrame) {.kind = WIRE_CHUNK,
-				.subxid = subxid, .count = count});
+	write_frame(
+		&writer, t,
+		(WireFrame){.kind = WIRE_CHUNK, .subxid = subxid, .count = count});
 	for (uint32_t i = 0; i < count; i++)
 		wire_run_write(&writer, &runs[i]);
 	add_frame(index, sim.wal++, &writer);
@@ -146,14 +147,14 @@ add_chunks(uint32_t index)
 
 	while (t->chunked < t->count)
 	{
-		uint32_t	to = t->chunked + 1;
+		uint32_t to = t->chunked + 1;
 		const SimMessage *first = sim_message(t->items[t->chunked]);
-		uint32_t	most = sim.large ? 5000 : 4;
+		uint32_t most = sim.large ? 5000 : 4;
 
-		while (to < t->count && to - t->chunked < most &&
-			   sim_message(t->items[to])->subxid == first->subxid &&
-			   (!sim.large || sim_message(t->items[to])->routes ==
-				first->routes))
+		while (
+			to < t->count && to - t->chunked < most &&
+			sim_message(t->items[to])->subxid == first->subxid &&
+			(!sim.large || sim_message(t->items[to])->routes == first->routes))
 			to++;
 		if (!first->ghost)
 			add_chunk(index, t->chunked, to);
@@ -164,10 +165,10 @@ add_chunks(uint32_t index)
 static void
 add_end(uint32_t index, WireKind kind, uint32_t subxid)
 {
-	WireWriter	writer;
+	WireWriter writer;
 
 	write_frame(&writer, &sim.transactions.items[index],
-				(WireFrame) {.kind = kind, .subxid = subxid});
+				(WireFrame){.kind = kind, .subxid = subxid});
 	add_frame(index, sim.transactions.items[index].end, &writer);
 }
 
@@ -176,21 +177,23 @@ static void
 add_transaction(uint32_t index)
 {
 	const SimTransaction *t = &sim.transactions.items[index];
-	uint32_t	most = 1 + (uint32_t) sim_random(4);
-	int64_t    *ids = mem_alloc(t->count * sizeof(int64_t));
-	uint32_t	n = 0;
+	uint32_t most = 1 + (uint32_t) sim_random(4);
+	int64_t *ids = mem_alloc(t->count * sizeof(int64_t));
+	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < t->count; i++)
 		if (!sim_message(t->items[i])->ghost)
 			ids[n++] = t->items[i];
 	for (uint32_t i = 0; i < n; i += most)
 	{
-		uint32_t	count = n - i < most ? n - i : most;
-		WireWriter	writer;
+		uint32_t count = n - i < most ? n - i : most;
+		WireWriter writer;
 
-		write_frame(&writer, t, (WireFrame) {.kind = WIRE_TRANSACTION,
-					.flags = i + count == n ? WIRE_LAST : 0,
-					.ordinal = i, .count = count});
+		write_frame(&writer, t,
+					(WireFrame){.kind = WIRE_TRANSACTION,
+								.flags = i + count == n ? WIRE_LAST : 0,
+								.ordinal = i,
+								.count = count});
 		for (uint32_t k = i; k < i + count; k++)
 		{
 			WireMessage wire;
@@ -208,7 +211,7 @@ add_transaction(uint32_t index)
 static void
 begin(void)
 {
-	*ARRAY_PUSH(&sim.transactions) = (SimTransaction) {
+	*ARRAY_PUSH(&sim.transactions) = (SimTransaction){
 		.xid = ++sim.xids,
 		.streamed = sim_chance(sim.streamed),
 	};
@@ -220,7 +223,7 @@ write_message(uint32_t index, uint32_t subxid)
 	SimTransaction *t = &sim.transactions.items[index];
 	SimMessage *message = ARRAY_PUSH(&sim.messages);
 
-	*message = (SimMessage) {
+	*message = (SimMessage){
 		.transaction = index,
 		.subxid = subxid,
 		.generation = (int16_t) (sim_chance(90) ? 0 : sim_random(3)),
@@ -241,11 +244,11 @@ static void
 write_some(uint32_t index)
 {
 	SimTransaction *t = &sim.transactions.items[index];
-	bool		sub = sim_chance(25);
-	uint32_t	subxid = sub ? ++sim.xids : t->xid;
-	uint32_t	n = sim.large && sim_chance(20)
-		? 1 + (uint32_t) sim_random(5000) : 1 + (uint32_t) sim_random(4);
-	uint32_t	from = t->count;
+	bool sub = sim_chance(25);
+	uint32_t subxid = sub ? ++sim.xids : t->xid;
+	uint32_t n = sim.large && sim_chance(20) ? 1 + (uint32_t) sim_random(5000)
+											 : 1 + (uint32_t) sim_random(4);
+	uint32_t from = t->count;
 
 	for (uint32_t i = 0; i < n && sim.messages.count < sim.messages_max; i++)
 		write_message(index, subxid);
@@ -332,15 +335,14 @@ commit(uint32_t index)
 void
 sim_work(void)
 {
-	uint32_t	open[OPEN_MAX];
-	uint32_t	n = 0;
-	uint32_t	which;
+	uint32_t open[OPEN_MAX];
+	uint32_t n = 0;
+	uint32_t which;
 
 	for (uint32_t i = 0; i < sim.transactions.count; i++)
 		if (sim.transactions.items[i].state == SIM_OPEN)
 			open[n++] = i;
-	if (n < OPEN_MAX && sim.messages.count < sim.messages_max &&
-		sim_chance(40))
+	if (n < OPEN_MAX && sim.messages.count < sim.messages_max && sim_chance(40))
 	{
 		begin();
 		return;

@@ -144,9 +144,9 @@ bench_open(const SinkOps *ops, const Config *config, const RouteSpec *spec)
 	bench->tick = loop_timer(bench->loop, bench_tick, bench);
 	for (int i = 0; i < BENCH_MAX; i++)
 		bench_message(bench, i);
-	bench->sink =
-		ops->open(bench->loop, config, spec,
-				  (SinkCaller){bench, bench_done, bench_ready}, err, sizeof(err));
+	bench->sink = ops->open(bench->loop, config, spec,
+							(SinkCaller){bench, bench_done, bench_ready}, err,
+							sizeof(err));
 	if (bench->sink == NULL)
 	{
 		diag("could not open the sink: %s", err);
@@ -186,4 +186,4 @@ bench_free(Bench *bench)
 	free(bench);
 }
 
-#endif							/* OUTBOX_TEST_SINK_BENCH_H */
+#endif /* OUTBOX_TEST_SINK_BENCH_H */

@@ -14,7 +14,7 @@
 
 #include "sink_bench.h"
 
-#define WINDOW 4         /* what a subject takes when it is made small */
+#define WINDOW 4 /* what a subject takes when it is made small */
 
 typedef enum Mood
 {
@@ -147,4 +147,4 @@ fake_count(void)
 	return fake_arrived;
 }
 
-#endif							/* OUTBOX_SINK_FAKE_H */
+#endif /* OUTBOX_SINK_FAKE_H */

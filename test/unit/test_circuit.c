@@ -19,7 +19,7 @@ trip(Circuit *circuit, int64_t now_ms)
 static void
 test_closed(void)
 {
-	Circuit		circuit = {0};
+	Circuit circuit = {0};
 
 	for (int i = 0; i < 100; i++)
 		circuit_failed(&circuit, 7, 0);
@@ -39,7 +39,7 @@ test_closed(void)
 static void
 test_probe(void)
 {
-	Circuit		circuit = {0};
+	Circuit circuit = {0};
 
 	trip(&circuit, 10000);
 	ok(circuit_failed(&circuit, 50, 10000),
@@ -58,8 +58,8 @@ test_probe(void)
 static void
 test_delay(void)
 {
-	Circuit		circuit = {0};
-	int64_t		now_ms = 0;
+	Circuit circuit = {0};
+	int64_t now_ms = 0;
 
 	trip(&circuit, now_ms);
 	for (int i = 0; i < 20; i++)

@@ -12,15 +12,15 @@
 
 #include "tap.h"
 
-#define OUT_MAX		64
+#define OUT_MAX 64
 
 static Engine engine;
 static Delivery *out[OUT_MAX];
-static int	nout;
+static int nout;
 static const Facts *settling;
 static FetchBatch *fetching[OUT_MAX];
-static int	nfetching;
-static int	routes_asked;
+static int nfetching;
+static int routes_asked;
 static int64_t now_ms;
 static int64_t next_lsn;
 
@@ -65,7 +65,7 @@ op_read_routes(void *arg)
 }
 
 static const EngineOps ops = {op_submit, op_fetch, op_read_backlog, op_settle,
-	op_read_routes};
+							  op_read_routes};
 
 static void
 turn(int64_t ms)
@@ -78,9 +78,13 @@ turn(int64_t ms)
 static void
 add_route(int16_t id, bool keeps_order)
 {
-	RouteSpec	spec = {.id = id, .ordered = true, .retry_initial_ms = 100,
-		.retry_max_ms = 1000, .retry_multiplier = 2, .max_attempts = 3,
-		.concurrency = 8};
+	RouteSpec spec = {.id = id,
+					  .ordered = true,
+					  .retry_initial_ms = 100,
+					  .retry_max_ms = 1000,
+					  .retry_multiplier = 2,
+					  .max_attempts = 3,
+					  .concurrency = 8};
 
 	engine_route(&engine, &spec, keeps_order);
 }
@@ -108,23 +112,26 @@ start(int16_t n, bool keeps_order)
 static void
 message(int64_t id, const char *key, int16_t nroutes, bool omitted)
 {
-	uint8_t		bytes[4096];
-	WireWriter	writer;
-	WireFrame	frame = {.kind = WIRE_TRANSACTION, .flags = WIRE_LAST,
-		.xid = 1, .commit_end = (uint64_t) (next_lsn += 10), .count = 1};
-	WireMessage wire = {.id = id, .nroutes = (uint16_t) nroutes,
-		.payload_omitted = omitted};
+	uint8_t bytes[4096];
+	WireWriter writer;
+	WireFrame frame = {.kind = WIRE_TRANSACTION,
+					   .flags = WIRE_LAST,
+					   .xid = 1,
+					   .commit_end = (uint64_t) (next_lsn += 10),
+					   .count = 1};
+	WireMessage wire = {
+		.id = id, .nroutes = (uint16_t) nroutes, .payload_omitted = omitted};
 	const char *error;
-	uint8_t		bells;
+	uint8_t bells;
 
 	for (int16_t r = 0; r < nroutes; r++)
 		wire.routes[r] = (int16_t) (r + 1);
-	wire.type = (WireBytes) {(const uint8_t *) "t", 1};
+	wire.type = (WireBytes){(const uint8_t *) "t", 1};
 	if (!omitted)
-		wire.payload = (WireBytes) {(const uint8_t *) "p", 1};
+		wire.payload = (WireBytes){(const uint8_t *) "p", 1};
 	if (key != NULL)
-		wire.message_key = (WireBytes) {(const uint8_t *) key,
-			(uint32_t) strlen(key)};
+		wire.message_key =
+			(WireBytes){(const uint8_t *) key, (uint32_t) strlen(key)};
 	wire_writer_init(&writer, bytes, sizeof(bytes));
 	wire_frame_write(&writer, &frame);
 	wire_message_write(&writer, &wire);
@@ -136,16 +143,14 @@ message(int64_t id, const char *key, int16_t nroutes, bool omitted)
 static bool
 answer(int64_t id, OutcomeClass class)
 {
-	Outcome		outcome = {.class = class, .retry_after_ms = -1,
-		.error = "no"};
+	Outcome outcome = {.class = class, .retry_after_ms = -1, .error = "no"};
 
 	for (int i = 0; i < nout; i++)
 		if (out[i]->message->id == id)
 		{
-			Delivery   *delivery = out[i];
+			Delivery *delivery = out[i];
 
-			memmove(&out[i], &out[i + 1],
-					(size_t) (--nout - i) * sizeof(*out));
+			memmove(&out[i], &out[i + 1], (size_t) (--nout - i) * sizeof(*out));
 			engine_done(&engine, delivery, &outcome);
 			turn(0);
 			return true;
@@ -219,8 +224,9 @@ test_return_in_order(void)
 static void
 test_shared_body(void)
 {
-	WireMessage wire = {.id = 1, .type = {(const uint8_t *) "t", 1},
-		.payload = {(const uint8_t *) "p", 1}};
+	WireMessage wire = {.id = 1,
+						.type = {(const uint8_t *) "t", 1},
+						.payload = {(const uint8_t *) "p", 1}};
 
 	start(2, false);
 	message(1, NULL, 2, true);
@@ -240,8 +246,8 @@ test_shared_body(void)
 static void
 test_isolated_settle(void)
 {
-	RouteSpec	spec = {.id = 1, .ordered = true, .state = SPEC_PAUSED,
-		.concurrency = 1};
+	RouteSpec spec = {
+		.id = 1, .ordered = true, .state = SPEC_PAUSED, .concurrency = 1};
 
 	start(2, false);
 	engine_route(&engine, &spec, false);
@@ -258,7 +264,7 @@ test_isolated_settle(void)
 static void
 test_hold(void)
 {
-	WireRun		run = {.nroutes = 1, .routes = {1}, .first = 1, .last = 1};
+	WireRun run = {.nroutes = 1, .routes = {1}, .first = 1, .last = 1};
 
 	now_ms = 1000;
 	next_lsn = 200;
@@ -280,9 +286,9 @@ test_hold(void)
 	engine_passed(&engine, 220);
 	turn(0);
 	ok(settling != NULL && settling->segments.count == 2 &&
-	   settling->segments.items[0].ids[0] == 1 &&
-	   settling->segments.items[1].ids[0] == 2 &&
-	   settling->segments.items[0].seq < settling->segments.items[1].seq,
+		   settling->segments.items[0].ids[0] == 1 &&
+		   settling->segments.items[1].ids[0] == 2 &&
+		   settling->segments.items[0].seq < settling->segments.items[1].seq,
 	   "then what the stream lacked comes before what it brought");
 	is_int(settling->position, 220, "and P with them");
 	finish("hold");
@@ -305,7 +311,7 @@ static void
 test_bad_frame(void)
 {
 	const char *error = NULL;
-	uint8_t		bells;
+	uint8_t bells;
 
 	start(1, false);
 	ok(!engine_frame(&engine, "X", 1, &bells, &error) && error != NULL,

@@ -11,7 +11,7 @@
 
 #include "tap.h"
 
-#define IDS		200
+#define IDS 200
 
 static unsigned random_state = 1;
 
@@ -36,8 +36,8 @@ is_tidy(const IdSet *set)
 static int
 differences(const IdSet *set, const bool *bits)
 {
-	int			wrong = 0;
-	int64_t		size = 0;
+	int wrong = 0;
+	int64_t size = 0;
 
 	for (int64_t id = 0; id < IDS; id++)
 	{
@@ -50,20 +50,18 @@ differences(const IdSet *set, const bool *bits)
 static void
 test_random(void)
 {
-	int			wrong = 0,
-				untidy = 0;
+	int wrong = 0, untidy = 0;
 
 	for (int round = 0; round < 2000; round++)
 	{
-		IdSet		set;
-		bool		bits[IDS] = {false};
+		IdSet set;
+		bool bits[IDS] = {false};
 
 		idset_init(&set);
 		for (int i = 0; i < 20; i++)
 		{
-			unsigned	first = dice(IDS);
-			unsigned	last = first + dice(IDS - first < 12 ? IDS - first
-											: 12);
+			unsigned first = dice(IDS);
+			unsigned last = first + dice(IDS - first < 12 ? IDS - first : 12);
 
 			for (unsigned id = first; id <= last; id++)
 				bits[id] = true;
@@ -80,14 +78,15 @@ test_random(void)
 static void
 test_edges(void)
 {
-	IdSet		set = {0};
+	IdSet set = {0};
 
 	ok(!idset_has(&set, 1), "nothing is in an empty set");
 	idset_add(&set, INT64_MAX);
 	idset_add(&set, INT64_MIN);
 	idset_add(&set, INT64_MIN);
 	ok(idset_has(&set, INT64_MAX) && idset_has(&set, INT64_MIN) &&
-	   !idset_has(&set, 0), "the outermost ids");
+		   !idset_has(&set, 0),
+	   "the outermost ids");
 	is_int(set.count, 2, "in two ranges");
 	idset_reset(&set);
 }
@@ -95,8 +94,8 @@ test_edges(void)
 static void
 test_format(void)
 {
-	IdSet		set = {0};
-	char	   *text = idset_format(&set);
+	IdSet set = {0};
+	char *text = idset_format(&set);
 
 	is_str(text, "{}", "an empty multirange");
 	free(text);

@@ -12,14 +12,14 @@
 #include "core/due.h"
 #include "tap.h"
 
-#define KEYS	1000
-#define ROWS	300
+#define KEYS 1000
+#define ROWS 300
 
 static void
 test_table(void)
 {
-	Keys		keys = {0};
-	int			wrong = 0;
+	Keys keys = {0};
+	int wrong = 0;
 
 	ok(keys_find(&keys, 1) == NULL, "nothing is in an empty table");
 	for (int32_t i = 0; i < KEYS; i++)
@@ -33,7 +33,7 @@ test_table(void)
 	is_int(wrong, 0, "each is found again, and made once");
 	for (int32_t i = 0; i < KEYS; i++)
 	{
-		Key		   *key = keys_find(&keys, i * 64);
+		Key *key = keys_find(&keys, i * 64);
 
 		keys_release(&keys, key);
 		wrong += keys_find(&keys, i * 64) != key;
@@ -49,19 +49,20 @@ test_table(void)
 static void
 test_rows(void)
 {
-	Keys		keys = {0};
-	Key		   *key = keys_get(&keys, -5);
-	Row			rows[] = {{.run = 2, .pos = 1}, {.run = 1, .pos = 9},
-		{.run = 2, .pos = 0}, {.run = 1, .pos = 3}};
+	Keys keys = {0};
+	Key *key = keys_get(&keys, -5);
+	Row rows[] = {{.run = 2, .pos = 1},
+				  {.run = 1, .pos = 9},
+				  {.run = 2, .pos = 0},
+				  {.run = 1, .pos = 3}};
 	static const int expected[] = {3, 1, 2, 0};
-	Row		   *row;
-	int			n = 0,
-				wrong = 0;
+	Row *row;
+	int n = 0, wrong = 0;
 
 	for (int i = 0; i < 4; i++)
 		key_insert_row(key, &rows[i]);
 	TAILQ_FOREACH(row, &key->rows, in_key)
-		wrong += row != &rows[expected[n++]];
+	wrong += row != &rows[expected[n++]];
 	is_int(n, 4, "all rows are there");
 	is_int(wrong, 0, "by run, then pos");
 	keys_reset(&keys);
@@ -70,16 +71,15 @@ test_rows(void)
 static void
 test_due(void)
 {
-	static Row	rows[ROWS];
-	Due			due = {0};
-	int64_t		last = -1;
-	int			wrong = 0,
-				left = 0;
+	static Row rows[ROWS];
+	Due due = {0};
+	int64_t last = -1;
+	int wrong = 0, left = 0;
 
 	srand(1);
 	for (int i = 0; i < ROWS; i++)
 	{
-		rows[i] = (Row) {.due_ms = rand() % 100, .heap_index = -1};
+		rows[i] = (Row){.due_ms = rand() % 100, .heap_index = -1};
 		due_add(&due, &rows[i]);
 	}
 	for (int i = 0; i < ROWS; i += 3)

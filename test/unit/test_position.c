@@ -12,7 +12,7 @@
 static uint64_t
 begin(Position *position, uint64_t commit_end, int64_t open)
 {
-	uint64_t	number = position_begin(position, commit_end, 0);
+	uint64_t number = position_begin(position, commit_end, 0);
 
 	position_ticket(position, number)->open = open;
 	position_ticket(position, number)->complete = true;
@@ -22,10 +22,8 @@ begin(Position *position, uint64_t commit_end, int64_t open)
 static void
 test_order(void)
 {
-	Position	position;
-	uint64_t	a,
-				b,
-				c;
+	Position position;
+	uint64_t a, b, c;
 
 	position_init(&position, 100);
 	is_int(position_resolved(&position), 100, "at the start");
@@ -53,8 +51,8 @@ test_order(void)
 static void
 test_incomplete(void)
 {
-	Position	position;
-	uint64_t	number;
+	Position position;
+	uint64_t number;
 
 	position_init(&position, 0);
 	number = position_begin(&position, 10, 0);
@@ -68,8 +66,8 @@ test_incomplete(void)
 static void
 test_growth(void)
 {
-	Position	position;
-	int			wrong = 0;
+	Position position;
+	int wrong = 0;
 
 	position_init(&position, 0);
 	for (uint64_t i = 1; i <= 1000; i++)

@@ -19,11 +19,11 @@ static const RouteSpec spec = {
 static const struct
 {
 	OutcomeClass class;
-	int64_t		retry_after_ms;
-	int			attempt;
-	double		dice;
+	int64_t retry_after_ms;
+	int attempt;
+	double dice;
 	RetryVerdict verdict;
-	int64_t		delay_ms;
+	int64_t delay_ms;
 } cases[] = {
 	{OUTCOME_OK, -1, 1, 0, RETRY_DONE, 0},
 	{OUTCOME_PERMANENT, -1, 1, 0, RETRY_DEAD, 0},
@@ -45,13 +45,13 @@ main(void)
 {
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 	{
-		Outcome		outcome = {.class = cases[i].class,
-			.retry_after_ms = cases[i].retry_after_ms};
-		int64_t		delay_ms = -1;
+		Outcome outcome = {.class = cases[i].class,
+						   .retry_after_ms = cases[i].retry_after_ms};
+		int64_t delay_ms = -1;
 
 		is_int(retry_decide(&spec, &outcome, cases[i].attempt, cases[i].dice,
-							&delay_ms), cases[i].verdict,
-			   "case %zu: %s, attempt %d", i,
+							&delay_ms),
+			   cases[i].verdict, "case %zu: %s, attempt %d", i,
 			   outcome_class_name(cases[i].class), cases[i].attempt);
 		is_int(delay_ms, cases[i].delay_ms, "case %zu: the delay", i);
 	}

@@ -27,18 +27,18 @@
 #include "sim.h"
 #include "tap.h"
 
-#define SECONDS		20
-#define STEPS_CALM	400000
+#define SECONDS 20
+#define STEPS_CALM 400000
 
-Sim			sim;
-static jmp_buf	failed;
+Sim sim;
+static jmp_buf failed;
 
 /* ---------- dice, story ---------- */
 
 uint64_t
 sim_random(uint64_t below)
 {
-	uint64_t	z = (sim.random += UINT64_C(0x9e3779b97f4a7c15));
+	uint64_t z = (sim.random += UINT64_C(0x9e3779b97f4a7c15));
 
 	/* splitmix64 (S. Vigna) */
 	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -55,7 +55,7 @@ sim_chance(int percent)
 void
 sim_story(const char *format, ...)
 {
-	va_list		args;
+	va_list args;
 
 	if (!sim.verbose)
 		return;
@@ -70,7 +70,7 @@ void
 sim_fail(const char *format, ...)
 {
 	static char reason[256];
-	va_list		args;
+	va_list args;
 
 	va_start(args, format);
 	vsnprintf(reason, sizeof(reason), format, args);
@@ -84,9 +84,9 @@ sim_fail(const char *format, ...)
 static void
 on_abort(int number)
 {
-	char		text[64];
-	int			len = snprintf(text, sizeof(text), "# died in seed %llu\n",
-							   (unsigned long long) sim.seed);
+	char text[64];
+	int len = snprintf(text, sizeof(text), "# died in seed %llu\n",
+					   (unsigned long long) sim.seed);
 
 	if (write(STDERR_FILENO, text, (size_t) len) < 0)
 		_exit(2);
@@ -99,11 +99,11 @@ on_abort(int number)
 static void
 make_route(int r)
 {
-	SimRoute   *route = &sim.routes[r];
+	SimRoute *route = &sim.routes[r];
 
 	route->exists = true;
 	route->keeps_order = sim_chance(50);
-	route->spec = (RouteSpec) {
+	route->spec = (RouteSpec){
 		.id = (int16_t) (r + 1),
 		.ordered = sim_chance(85),
 		.retry_initial_ms = 10,
@@ -190,8 +190,8 @@ slot_moves(bool lost)
 static void
 sink_fails(int r)
 {
-	SimSink    *sink = &sim.relay.sinks[r];
-	bool		keeps_order = sink->keeps_order;
+	SimSink *sink = &sim.relay.sinks[r];
+	bool keeps_order = sink->keeps_order;
 
 	if (!sink->open)
 		return;
@@ -236,19 +236,19 @@ fault(void)
 static void
 operate(void)
 {
-	int			r = (int) sim_random(SIM_ROUTES);
-	SimRoute   *route = &sim.routes[r];
+	int r = (int) sim_random(SIM_ROUTES);
+	SimRoute *route = &sim.routes[r];
 
 	if (!route->exists && r != sim.deleted && sim_chance(30))
 		make_route(r);
 	else if (!route->exists || route->spec.state == SPEC_DROPPED)
 		return;
 	else if (sim_chance(50))
-		route->spec.state = route->spec.state == SPEC_PAUSED
-			? SPEC_ACTIVE : SPEC_PAUSED;
+		route->spec.state =
+			route->spec.state == SPEC_PAUSED ? SPEC_ACTIVE : SPEC_PAUSED;
 	else if (sim_chance(60))
 	{
-		sim.faults++;			/* its sink is opened anew */
+		sim.faults++; /* its sink is opened anew */
 		route->spec.concurrency = 1 + (int32_t) sim_random(5);
 	}
 	else if (sim_chance(30))
@@ -262,8 +262,7 @@ operate(void)
 static void
 pass_time(void)
 {
-	int64_t		next = sim.relay.up
-		? engine_next_ms(&sim.relay.engine) : INT64_MAX;
+	int64_t next = sim.relay.up ? engine_next_ms(&sim.relay.engine) : INT64_MAX;
 
 	if (next != INT64_MAX && next > sim.now_ms && sim_chance(50))
 		sim.now_ms = next;
@@ -276,7 +275,7 @@ make_slot(void)
 {
 	if (sim.slot)
 		return;
-	sim_show(UINT32_MAX);		/* it waits for all that runs */
+	sim_show(UINT32_MAX); /* it waits for all that runs */
 	sim.slot = true;
 	sim.confirmed = sim.saved = sim.wal;
 	sim_story("a new slot at %llu", (unsigned long long) sim.wal);
@@ -321,7 +320,7 @@ rare_step(void)
 static void
 step(void)
 {
-	int			r = (int) sim_random(SIM_ROUTES);
+	int r = (int) sim_random(SIM_ROUTES);
 
 	if (!sim.relay.up)
 	{
@@ -399,7 +398,7 @@ calm_down(void)
 static bool
 calm_step(void)
 {
-	bool		moved = false;
+	bool moved = false;
 
 	for (int r = 0; r < SIM_ROUTES; r++)
 	{
@@ -426,7 +425,7 @@ run_calm(void)
 {
 	for (int i = 0; i < STEPS_CALM; i++)
 	{
-		int64_t		next;
+		int64_t next;
 
 		if (calm_step())
 			continue;
@@ -442,7 +441,7 @@ run_calm(void)
 static void
 check_end(void)
 {
-	Engine	   *engine = &sim.relay.engine;
+	Engine *engine = &sim.relay.engine;
 
 	sim_check();
 	engine_heartbeat(engine);
@@ -456,11 +455,11 @@ check_end(void)
 static bool
 run_seed(uint64_t seed, bool verbose)
 {
-	int			steps;
+	int steps;
 
 	make_world(seed, verbose);
 	if (setjmp(failed) != 0)
-		return false;			/* its memory is lost; so is the test */
+		return false; /* its memory is lost; so is the test */
 	steps = 50 + (int) sim_random(sim.large ? 20000 : 1000);
 	for (int i = 0; i < steps; i++)
 		step();
@@ -474,17 +473,17 @@ run_seed(uint64_t seed, bool verbose)
 int
 main(int argc, char **argv)
 {
-	uint64_t	count = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
-	uint64_t	first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-	time_t		until = time(NULL) + SECONDS;
-	uint64_t	done = 0;
-	int64_t		deliveries = 0;
-	bool		good = true;
+	uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
+	uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+	time_t until = time(NULL) + SECONDS;
+	uint64_t done = 0;
+	int64_t deliveries = 0;
+	bool good = true;
 
 	signal(SIGABRT, on_abort);
 	signal(SIGSEGV, on_abort);
-	while (good && (count > 0 ? done < count
-					: done % 64 != 0 || time(NULL) < until))
+	while (good &&
+		   (count > 0 ? done < count : done % 64 != 0 || time(NULL) < until))
 	{
 		good = run_seed(first + done, argc > 2 && count == 1);
 		deliveries += sim.deliveries;

@@ -14,7 +14,7 @@
 static Item *
 make_item(int64_t id)
 {
-	Item	   *item = mem_alloc(sizeof(*item));
+	Item *item = mem_alloc(sizeof(*item));
 
 	item->message = message_new(id, 0);
 	return item;
@@ -30,9 +30,9 @@ free_item(Item *item)
 static void
 test_segments(void)
 {
-	Tail		tail = {.pos_next = 500};
-	Facts		facts;
-	int64_t		seq = 7;
+	Tail tail = {.pos_next = 500};
+	Facts facts;
+	int64_t seq = 7;
 	const FactSegment *last;
 
 	facts_init(&facts);
@@ -48,7 +48,8 @@ test_segments(void)
 	last = &facts.segments.items[2];
 	is_int(last->pos, 500 + TAIL_SEGMENT + 5, "places go on from one to next");
 	ok(last->generation == 1 && last->nids == 2 && last->ids[1] == 9001 &&
-	   last->route_id == 3 && last->seq == 9, "the last one in full");
+		   last->route_id == 3 && last->seq == 9,
+	   "the last one in full");
 	ok(facts.count > 0, "the facts know of it");
 	is_int(tail.ids, 0, "nothing is left");
 	facts_reset(&facts);
@@ -58,11 +59,11 @@ test_segments(void)
 static void
 test_items(void)
 {
-	Tail		tail = {.pos_next = 10};
-	Facts		facts;
-	int64_t		seq = 1;
-	Item	   *gone = make_item(5);
-	Item	   *kept = make_item(6);
+	Tail tail = {.pos_next = 10};
+	Facts facts;
+	int64_t seq = 1;
+	Item *gone = make_item(5);
+	Item *kept = make_item(6);
 
 	facts_init(&facts);
 	tail_add(&tail, 0, 1, 2);
@@ -74,7 +75,7 @@ test_items(void)
 	is_int(tail_flush(&tail, &facts, 1, 44, &seq, 0), 5, "it is not written");
 	is_int(facts.segments.items[0].ids[2], 6, "the other stands in its place");
 	ok(kept->from_backlog && !kept->in_tail && kept->seq == 1 &&
-	   kept->index == 2 && kept->run == 44 && kept->pos == 12,
+		   kept->index == 2 && kept->run == 44 && kept->pos == 12,
 	   "and has learnt it");
 	facts_reset(&facts);
 	free_item(gone);

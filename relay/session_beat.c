@@ -1,0 +1,101 @@
+/*
+ * relay/session_beat.c
+ *
+ * What a session does by the clock: the heartbeat that lets P follow a WAL
+ * that moves without us, maintenance of outbox.resolved, and the question
+ * what the slot holds back.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "session_private.h"
+
+#define HEARTBEAT_MS 60000
+#define HEARTBEAT_BYTES (16 * 1024 * 1024)
+#define MAINTAIN_MS 60000
+
+static void
+maintained(void *arg, const PGresult *result)
+{
+	Session *session = arg;
+
+	session->maintaining = false;
+	session_failed(session, result);
+}
+
+static void
+maintain(Session *session)
+{
+	char run[24];
+	const char *values[] = {run};
+	int64_t now = loop_now_ms(session->loop);
+
+	if (session->state != SESSION_RUNNING || session->maintaining ||
+		!session->settled_since || now - session->maintained_ms < MAINTAIN_MS)
+		return;
+	session->maintained_ms = now;
+	session->maintaining = true;
+	session->settled_since = false;
+	snprintf(run, sizeof(run), "%" PRId64, session->start.run);
+	db_query(session->db, "SELECT outbox_maintain($1)", 1, values, DB_TEXT,
+			 maintained, session);
+}
+
+/* Nothing open, but the WAL moved: P follows, so that it can be recycled. */
+static void
+heartbeat(Session *session)
+{
+	uint64_t resolved;
+
+	if (session->state != SESSION_RUNNING)
+		return;
+	resolved = position_resolved(&session->engine.position);
+	if (resolved <= session->engine.settled_position)
+		return;
+	if (resolved - session->engine.settled_position >= HEARTBEAT_BYTES ||
+		loop_now_ms(session->loop) - session->settled_ms >= HEARTBEAT_MS)
+		engine_heartbeat(&session->engine);
+}
+
+void
+session_beat(void *arg)
+{
+	Session *session = arg;
+
+	timer_set(session->beat_timer, SESSION_BEAT_MS);
+	if (session->ended || !session->engine_live)
+		return;
+	session_clock(session);
+	heartbeat(session);
+	maintain(session);
+}
+
+/* ---------- what the slot holds back, for /metrics ---------- */
+
+static void
+retained(void *arg, const PGresult *result)
+{
+	Session *session = arg;
+
+	session->lag_out = false;
+	if (!session_failed(session, result) && PQntuples(result) == 1 &&
+		!PQgetisnull(result, 0, 0))
+		session->retained_bytes = rows_int(result, 0, 0);
+}
+
+void
+session_ask_retained(Session *session)
+{
+	const char *values[] = {session->config->slot};
+
+	if (!session->engine_live || session->lag_out || session->ended)
+		return;
+	session->lag_out = true;
+	db_query(session->db,
+			 "SELECT pg_wal_lsn_diff("
+			 "pg_current_wal_insert_lsn(), restart_lsn)::bigint"
+			 " FROM pg_replication_slots WHERE slot_name = $1",
+			 1, values, DB_TEXT, retained, session);
+}
