@@ -24,7 +24,7 @@
 typedef enum TableUse
 {
 	TABLE_OTHER,   /* nothing: its rows are dropped */
-	TABLE_MESSAGE, /* a leaf of outbox.message */
+	TABLE_MESSAGE, /* a leaf of outbox.message, not message_held */
 	TABLE_ROUTE,   /* outbox.route */
 	TABLE_PARKED   /* outbox.parked */
 } TableUse;

@@ -169,6 +169,9 @@ classify(const Decoder *decoder, Table *table, Relation relation)
 		return TABLE_ROUTE;
 	if (strcmp(name, "parked") == 0)
 		return TABLE_PARKED;
+	/* enqueue never writes here: a row is one that was sent from its leaf */
+	if (strcmp(name, "message_held") == 0)
+		return TABLE_OTHER;
 	if (relation->rd_rel->relispartition && strncmp(name, "message_", 8) == 0)
 		return find_columns(table, relation);
 	return TABLE_OTHER;

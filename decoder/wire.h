@@ -45,7 +45,7 @@ typedef enum WireKind
 /* What a doorbell rings for; a bit set. */
 #define WIRE_BELL_ROUTE 0x01    /* outbox.route */
 #define WIRE_BELL_PARKED 0x02   /* outbox.parked, not by a relay */
-#define WIRE_BELL_TRUNCATE 0x04 /* a leaf of outbox.message */
+#define WIRE_BELL_TRUNCATE 0x04 /* a leaf of outbox.message, not message_held */
 
 /* A counted string; data == NULL is SQL NULL, len == 0 the empty string. */
 typedef struct WireBytes

@@ -123,7 +123,7 @@ sub test_options
 sub test_message
 {
 	sql(q{BEGIN; INSERT INTO other VALUES (1);
-		INSERT INTO outbox.message VALUES (4294967297, '2026-01-02 03:04:05.000006+00', now(), -1, 1023,
+		INSERT INTO outbox.message VALUES (4294967297, '2026-01-02 03:04:05.000006+00', now(), 2, 1023,
 			'{3,-1,32767}', 'sms', 'biz', 'topic', 'tag', 'key', 'shard', 'text/plain',
 			'{"a": "b", "n": 1.50, "t": true, "e": ""}', '\x00ff0a');
 		SELECT msg(2); COMMIT});
@@ -135,7 +135,7 @@ sub test_message
 	is($frame->{commit_end}, $frame->{lsn}, 'commit end is where it was written');
 	ok(abs($frame->{commit_time} - $now) < 60e6, 'commit time is in Unix microseconds');
 	is_deeply($frame->{items}[0], {
-			id => 4294967297, generation => -1, shard_id => 1023, create_time => 1767323045000006,
+			id => 4294967297, generation => 2, shard_id => 1023, create_time => 1767323045000006,
 			routes => [ 3, -1, 32767 ], type => 'sms', biz_key => 'biz', topic => 'topic', tag => 'tag',
 			message_key => 'key', sharding_key => 'shard', content_type => 'text/plain',
 			headers => [ 'a', 'b', 'e', '', 'n', '1.50', 't', 'true' ], omitted => 0, payload => "\0\xff\n"
@@ -163,6 +163,19 @@ sub test_what_is_sent
 	sql(q{SELECT pg_replication_origin_create('o');
 		SELECT pg_replication_origin_session_setup('o'); SELECT msg(15)});
 	is_deeply(ids(frames()), [15], 'rows of another replication origin are sent');
+	return;
+}
+
+# Maintenance takes a message out of a generation that is to be emptied.
+sub test_held
+{
+	sql('SELECT msg(16)');
+	is_deeply(ids(frames()), [16], 'a message is sent');
+	sql('UPDATE outbox.message SET generation = -1 WHERE id = 16');
+	is(kinds(frames()), '', 'but not again when it is moved to message_held by UPDATE');
+	sql('WITH moved AS (DELETE FROM outbox.message WHERE id = 16 RETURNING *) INSERT INTO outbox.message_held SELECT * FROM moved');
+	sql('SELECT msg(17)');
+	is_deeply(ids(frames()), [17], 'nor by INSERT');
 	return;
 }
 
@@ -446,6 +459,7 @@ make_slot();
 test_options();
 test_message();
 test_what_is_sent();
+test_held();
 test_schema_oid();
 test_packing();
 test_payloads();
