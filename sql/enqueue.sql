@@ -6,7 +6,7 @@
  *
  * SPDX-License-Identifier: PostgreSQL
  */
-CREATE FUNCTION outbox_enqueue(
+CREATE FUNCTION @extschema@.outbox_enqueue(
 	type text,
 	payload jsonb,
 	biz_key text DEFAULT NULL,
@@ -20,10 +20,10 @@ CREATE FUNCTION outbox_enqueue(
 ) RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outbox_enqueue';
-COMMENT ON FUNCTION outbox_enqueue IS 'enqueue a JSON message, delivered if this transaction commits; returns its id';
-REVOKE ALL ON FUNCTION outbox_enqueue FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.outbox_enqueue IS 'enqueue a JSON message, delivered if this transaction commits; returns its id';
+REVOKE ALL ON FUNCTION @extschema@.outbox_enqueue FROM PUBLIC;
 
-CREATE FUNCTION outbox_enqueue_bytes(
+CREATE FUNCTION @extschema@.outbox_enqueue_bytes(
 	type text,
 	payload bytea,
 	content_type text DEFAULT 'application/octet-stream',
@@ -38,10 +38,10 @@ CREATE FUNCTION outbox_enqueue_bytes(
 ) RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outbox_enqueue_bytes';
-COMMENT ON FUNCTION outbox_enqueue_bytes IS 'enqueue a message whose bytes arrive exactly as given; returns its id';
-REVOKE ALL ON FUNCTION outbox_enqueue_bytes FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.outbox_enqueue_bytes IS 'enqueue a message whose bytes arrive exactly as given; returns its id';
+REVOKE ALL ON FUNCTION @extschema@.outbox_enqueue_bytes FROM PUBLIC;
 
-CREATE FUNCTION outbox_enqueue_many(
+CREATE FUNCTION @extschema@.outbox_enqueue_many(
 	type text,
 	payloads jsonb[],
 	message_keys text[] DEFAULT NULL,
@@ -55,26 +55,26 @@ CREATE FUNCTION outbox_enqueue_many(
 ) RETURNS bigint[]
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outbox_enqueue_many';
-COMMENT ON FUNCTION outbox_enqueue_many IS 'enqueue a JSON message for each payload; returns their ids in the same order';
-REVOKE ALL ON FUNCTION outbox_enqueue_many FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.outbox_enqueue_many IS 'enqueue a JSON message for each payload; returns their ids in the same order';
+REVOKE ALL ON FUNCTION @extschema@.outbox_enqueue_many FROM PUBLIC;
 
-CREATE FUNCTION outbox_shard(key text) RETURNS integer
+CREATE FUNCTION @extschema@.outbox_shard(key text) RETURNS integer
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'outbox_shard';
-COMMENT ON FUNCTION outbox_shard IS 'shard 0 to 1023 of a key: murmur2 as in Kafka''s Java client, masked, modulo 1024';
-REVOKE ALL ON FUNCTION outbox_shard FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.outbox_shard IS 'shard 0 to 1023 of a key: murmur2 as in Kafka''s Java client, masked, modulo 1024';
+REVOKE ALL ON FUNCTION @extschema@.outbox_shard FROM PUBLIC;
 
-CREATE FUNCTION outbox_set(name text, value text) RETURNS void
+CREATE FUNCTION @extschema@.outbox_set(name text, value text) RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outbox_set';
-COMMENT ON FUNCTION outbox_set IS 'change a setting; NULL goes back to its default';
-REVOKE ALL ON FUNCTION outbox_set FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.outbox_set IS 'change a setting; NULL goes back to its default';
+REVOKE ALL ON FUNCTION @extschema@.outbox_set FROM PUBLIC;
 
-CREATE FUNCTION outbox_get(name text) RETURNS text
+CREATE FUNCTION @extschema@.outbox_get(name text) RETURNS text
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outbox_get';
-COMMENT ON FUNCTION outbox_get IS 'the value of a setting, its default if it was never set';
-REVOKE ALL ON FUNCTION outbox_get FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.outbox_get IS 'the value of a setting, its default if it was never set';
+REVOKE ALL ON FUNCTION @extschema@.outbox_get FROM PUBLIC;
 
 CREATE FUNCTION outbox.cache_changed() RETURNS trigger
 LANGUAGE c

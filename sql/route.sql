@@ -187,7 +187,7 @@ END
 $$;
 COMMENT ON FUNCTION outbox.route_check_list IS 'raise unless the types or tags of a route are allowed';
 
-CREATE FUNCTION outbox_route_create(
+CREATE FUNCTION @extschema@.outbox_route_create(
 	name text,
 	kind text,
 	target text,
@@ -228,7 +228,7 @@ BEGIN
 	RETURN result;
 END
 $$;
-COMMENT ON FUNCTION outbox_route_create IS 'make a route for messages of the given types and tags; returns its id';
+COMMENT ON FUNCTION @extschema@.outbox_route_create IS 'make a route for messages of the given types and tags; returns its id';
 
 /* Locks the route, so that changes by two sessions follow one another. */
 CREATE FUNCTION outbox.route_find(name text) RETURNS outbox.route
@@ -249,7 +249,7 @@ END
 $$;
 COMMENT ON FUNCTION outbox.route_find IS 'the route of that name, locked; an error if there is none';
 
-CREATE FUNCTION outbox_route_alter(
+CREATE FUNCTION @extschema@.outbox_route_alter(
 	name text,
 	target text DEFAULT NULL,
 	types text[] DEFAULT NULL,
@@ -278,7 +278,7 @@ BEGIN
 	WHERE r.id = was.id;
 END
 $$;
-COMMENT ON FUNCTION outbox_route_alter IS 'change a route for messages enqueued from now on; NULL keeps, tags ''{}'' takes the choice by tag away';
+COMMENT ON FUNCTION @extschema@.outbox_route_alter IS 'change a route for messages enqueued from now on; NULL keeps, tags ''{}'' takes the choice by tag away';
 
 CREATE FUNCTION outbox.route_state(name text, state text) RETURNS void
 LANGUAGE plpgsql
@@ -293,23 +293,23 @@ END
 $$;
 COMMENT ON FUNCTION outbox.route_state IS 'set the state of a route';
 
-CREATE FUNCTION outbox_route_drop(name text) RETURNS void
+CREATE FUNCTION @extschema@.outbox_route_drop(name text) RETURNS void
 LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$ SELECT outbox.route_state($1, 'dropped') $$;
-COMMENT ON FUNCTION outbox_route_drop IS 'drop a route; its name is free again, its id is not';
+COMMENT ON FUNCTION @extschema@.outbox_route_drop IS 'drop a route; its name is free again, its id is not';
 
-CREATE FUNCTION outbox_route_pause(name text) RETURNS void
+CREATE FUNCTION @extschema@.outbox_route_pause(name text) RETURNS void
 LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$ SELECT outbox.route_state($1, 'paused') $$;
-COMMENT ON FUNCTION outbox_route_pause IS 'stop deliveries of a route; its messages are kept until it is resumed';
+COMMENT ON FUNCTION @extschema@.outbox_route_pause IS 'stop deliveries of a route; its messages are kept until it is resumed';
 
-CREATE FUNCTION outbox_route_resume(name text) RETURNS void
+CREATE FUNCTION @extschema@.outbox_route_resume(name text) RETURNS void
 LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$ SELECT outbox.route_state($1, 'active') $$;
-COMMENT ON FUNCTION outbox_route_resume IS 'take up deliveries of a paused route';
+COMMENT ON FUNCTION @extschema@.outbox_route_resume IS 'take up deliveries of a paused route';
 
 REVOKE ALL ON FUNCTION
 	outbox.route_option(text),
@@ -318,11 +318,11 @@ REVOKE ALL ON FUNCTION
 	outbox.route_check_url(text),
 	outbox.route_check_target(text, text),
 	outbox.route_check_list(text[], text),
-	outbox_route_create(text, text, text, text[], text[], jsonb),
+	@extschema@.outbox_route_create(text, text, text, text[], text[], jsonb),
 	outbox.route_find(text),
-	outbox_route_alter(text, text, text[], text[], jsonb),
+	@extschema@.outbox_route_alter(text, text, text[], text[], jsonb),
 	outbox.route_state(text, text),
-	outbox_route_drop(text),
-	outbox_route_pause(text),
-	outbox_route_resume(text)
+	@extschema@.outbox_route_drop(text),
+	@extschema@.outbox_route_pause(text),
+	@extschema@.outbox_route_resume(text)
 FROM PUBLIC;

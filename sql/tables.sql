@@ -9,6 +9,13 @@
  */
 \echo Use "CREATE EXTENSION outbox" to load this file. \quit
 
+/*
+ * The server puts the extension's schema first.  A body in BEGIN ATOMIC and a
+ * view are resolved now, so whoever may create there could have planted a
+ * function that fits better than the server's.  Undone when the script ends.
+ */
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 DO $$
 BEGIN
 	IF EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'outbox') THEN

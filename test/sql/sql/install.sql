@@ -13,13 +13,22 @@ CREATE FUNCTION planted_equal(oid, regnamespace) RETURNS boolean LANGUAGE sql AS
 CREATE OPERATOR = (FUNCTION = planted_equal, LEFTARG = oid, RIGHTARG = regnamespace);
 CREATE FUNCTION planted_match(name, name) RETURNS boolean LANGUAGE sql AS $$ SELECT 1 / 0 = 0 $$;
 CREATE OPERATOR ~ (FUNCTION = planted_match, LEFTARG = name, RIGHTARG = name);
+CREATE FUNCTION planted_class(oid, regclass) RETURNS boolean LANGUAGE sql AS $$ SELECT 1 / 0 = 0 $$;
+CREATE OPERATOR = (FUNCTION = planted_class, LEFTARG = oid, RIGHTARG = regclass);
+CREATE FUNCTION unnest(int8multirange) RETURNS SETOF int8range LANGUAGE sql AS $$ SELECT NULL::int8range $$;
+CREATE FUNCTION unnest(smallint[]) RETURNS SETOF smallint LANGUAGE sql AS $$ SELECT 1::smallint $$;
 CREATE EXTENSION outbox;
+-- refused if anything were bound to them
+DROP FUNCTION unnest(int8multirange);
+DROP FUNCTION unnest(smallint[]);
 DROP FUNCTION format(text, integer, integer);
-DROP FUNCTION planted_equal, planted_match CASCADE;
+DROP FUNCTION planted_equal, planted_match, planted_class CASCADE;
 
 SELECT count(*) AS leaves, count(*) FILTER (WHERE relispartition) AS partitions
 FROM pg_class WHERE relnamespace = 'outbox'::regnamespace AND relkind = 'r' AND relname ~ '^message_';
 SELECT seqcache FROM pg_sequence WHERE seqrelid = 'outbox.message_id_seq'::regclass;
+
+SHOW search_path;
 
 -- the boundaries that C computes are those of the partitions
 SELECT count(*) AS wrong
