@@ -22,6 +22,9 @@
  */
 static HTAB *tables = NULL;
 
+/* How often the callbacks were called, whatever for. */
+static uint64 invalidations = 0;
+
 static const struct
 {
 	const char *name;
@@ -59,6 +62,7 @@ relation_changed(Datum arg, Oid relid)
 {
 	Table *table;
 
+	invalidations++;
 	if (tables == NULL)
 		return;
 	if (!OidIsValid(relid))
@@ -74,6 +78,7 @@ relation_changed(Datum arg, Oid relid)
 static void
 schema_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
+	invalidations++;
 	if (tables != NULL)
 		forget_all();
 }
@@ -181,15 +186,21 @@ const Table *
 table_get(const Decoder *decoder, Relation relation)
 {
 	Oid relid = RelationGetRelid(relation);
+	uint64 before;
 	bool found;
 	Table *table = hash_search(tables, &relid, HASH_ENTER, &found);
 
 	if (found && table->valid)
 		return table;
 
-	/* first, so that a change during the look-up is not lost */
-	table->valid = true;
-	table->use = TABLE_OTHER;
+	/*
+	 * The look-up may end by an error from which decoding recovers, when the
+	 * transaction turns out to be rolled back, and what it read may change
+	 * meanwhile: in both cases the next row looks again.
+	 */
+	table->valid = false;
+	before = invalidations;
 	table->use = classify(decoder, table, relation);
+	table->valid = before == invalidations;
 	return table;
 }

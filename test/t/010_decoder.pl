@@ -354,6 +354,18 @@ EOC
 	return;
 }
 
+# A look-up of a table in a transaction that turns out to be rolled back.
+sub test_aborted_lookup
+{
+	# all in one leaf: it is open already, but its schema must be read again
+	sql('SELECT msg(1024)');
+	sql('GRANT USAGE ON SCHEMA outbox TO public');
+	sql('BEGIN; SELECT count(msg(1024 * i::bigint)) FROM generate_series(1000, 2999) i; ROLLBACK');
+	sql('SELECT msg(2048)');
+	is_deeply(ids(grep { $_->{kind} eq 'T' } frames()), [ 1024, 2048 ], 'a look-up that was broken off is made again');
+	return;
+}
+
 # High water mark of the backend that decodes; shared_buffers are small.
 sub test_memory
 {
@@ -469,6 +481,7 @@ test_ddl();
 test_text();
 $small_memory = q{SET logical_decoding_work_mem = '64kB';};
 test_streaming();
+test_aborted_lookup();
 test_memory();
 $small_memory = '';
 test_walsender();
