@@ -12,14 +12,28 @@
 #include "options.h"
 #include "wire.h"
 
-/* So much of a foreign text is repeated in an error message. */
-#define SHOWN 64
+/* So many bytes of a foreign text are repeated in an error message. */
+#define SHOWN_MAX 64
 
 typedef struct Option
 {
 	const char *name;
 	OptionsResult (*take)(Options *options, const char *value);
 } Option;
+
+/* Half a character of UTF-8 in a message would be an error at the client. */
+static int
+shown(const char *text)
+{
+	size_t len = strlen(text);
+
+	if (len <= SHOWN_MAX)
+		return (int) len;
+	len = SHOWN_MAX;
+	while (len > 0 && ((unsigned char) text[len] & 0xc0) == 0x80)
+		len--;
+	return (int) len;
+}
 
 static OptionsResult
 take_version(Options *options, const char *value)
@@ -32,7 +46,7 @@ take_version(Options *options, const char *value)
 	snprintf(options->error, sizeof(options->error),
 			 "client speaks outbox protocol version \"%.*s\", this server "
 			 "speaks version %s",
-			 SHOWN, value, ours);
+			 shown(value), value, ours);
 	return OPTIONS_VERSION;
 }
 
@@ -65,7 +79,8 @@ take_schema_oid(Options *options, const char *value)
 		return OPTIONS_OK;
 	}
 	snprintf(options->error, sizeof(options->error),
-			 "invalid value for option \"schema_oid\": \"%.*s\"", SHOWN, value);
+			 "invalid value for option \"schema_oid\": \"%.*s\"", shown(value),
+			 value);
 	return OPTIONS_INVALID;
 }
 
@@ -78,7 +93,8 @@ take_format(Options *options, const char *value)
 		return OPTIONS_OK;
 	}
 	snprintf(options->error, sizeof(options->error),
-			 "invalid value for option \"format\": \"%.*s\"", SHOWN, value);
+			 "invalid value for option \"format\": \"%.*s\"", shown(value),
+			 value);
 	return OPTIONS_INVALID;
 }
 
@@ -129,7 +145,7 @@ options_take(Options *options, const char *name, const char *value)
 		if (strcmp(name, table[i].name) == 0)
 			return take_known(options, i, value);
 	snprintf(options->error, sizeof(options->error),
-			 "unrecognized option \"%.*s\"", SHOWN, name);
+			 "unrecognized option \"%.*s\"", shown(name), name);
 	return OPTIONS_UNKNOWN;
 }
 

@@ -99,11 +99,43 @@ test_long(void)
 	   "leaves room for ours");
 }
 
+/* A character that goes past the 64th byte is not shown in part. */
+static void
+check_cut(const char *character, size_t before)
+{
+	size_t end = before + strlen(character);
+	Options options;
+	char name[100];
+	char expected[100];
+
+	memset(name, 'x', sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	memcpy(name + before, character, strlen(character));
+	snprintf(expected, sizeof(expected), "option \"%.*s\"",
+			 end <= 64 ? 64 : (int) before, name);
+	options_init(&options);
+	options_take(&options, name, "1");
+	ok(strstr(options.error, expected) != NULL, "%zu bytes, then %s: \"%s\"",
+	   before, character, options.error);
+}
+
+static void
+test_characters(void)
+{
+	for (size_t before = 60; before <= 64; before++)
+	{
+		check_cut("\xc3\xa9", before);
+		check_cut("\xe2\x82\xac", before);
+		check_cut("\xf0\x9f\x98\x80", before);
+	}
+}
+
 int
 main(void)
 {
 	test_one_by_one();
 	test_values();
 	test_long();
+	test_characters();
 	return tap_done();
 }
