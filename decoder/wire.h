@@ -21,7 +21,7 @@
 /* The one protocol version both sides speak; option proto_version. */
 #define WIRE_VERSION 1
 
-/* Frames are cut at this size; only a frame with one message may be less. */
+/* No frame is longer: what does not fit any more begins the next one. */
 #define WIRE_FRAME_MAX 65536
 
 /* A payload longer than this is left out of the frame (WIRE_OMITTED). */
