@@ -158,7 +158,29 @@ take_property(Reading *reading, const char *name, const char *value)
 	return true;
 }
 
-/* take_setting: a wrong conninfo is not printed, it may hold a password. */
+const char *
+config_comment_hint(const char *value)
+{
+	bool found = strstr(value, " #") != NULL || strstr(value, " ;") != NULL ||
+				 strstr(value, "\t#") != NULL || strstr(value, "\t;") != NULL;
+
+	return found ? "; a comment needs a line of its own" : "";
+}
+
+/* refuse: the value of a text is not printed, it may hold a password. */
+static bool
+refuse(Reading *reading, const Setting *setting, const char *value,
+	   const char *expected)
+{
+	const char *hint = config_comment_hint(value);
+
+	if (setting->type == VALUE_TEXT)
+		return fail(reading, "%s has a wrong length, %s%s", setting->name,
+					expected, hint);
+	return fail(reading, "%s cannot be \"%.100s\", %s%s", setting->name, value,
+				expected, hint);
+}
+
 static bool
 take_setting(Reading *reading, const char *name, const char *value)
 {
@@ -175,9 +197,7 @@ take_setting(Reading *reading, const char *name, const char *value)
 	if (value_parse(&config_settings[i], value, reading->config, expected,
 					sizeof(expected)))
 		return true;
-	if (config_settings[i].type == VALUE_TEXT)
-		return fail(reading, "%s has a wrong length, %s", name, expected);
-	return fail(reading, "%s cannot be \"%.100s\", %s", name, value, expected);
+	return refuse(reading, &config_settings[i], value, expected);
 }
 
 static bool

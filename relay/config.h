@@ -77,6 +77,9 @@ extern Config *config_parse(const char *path, const char *text, size_t len,
 							char *err, size_t err_size);
 extern void config_print(const Config *config, FILE *out);
 
+/* config_comment_hint: for a refused value that may end in a comment, or "". */
+extern const char *config_comment_hint(const char *value);
+
 extern void config_free(Config *config);
 extern const KafkaCluster *config_kafka(const Config *config, const char *name);
 /* config_print_reference: every setting as a Markdown table, for doc/. */

@@ -87,8 +87,8 @@ const Setting config_settings[] = {
 	 .type = VALUE_NETWORKS,
 	 .offset = AT(allow_targets),
 	 .initial = "",
-	 .help = "networks that routes may reach although they are loopback, "
-			 "private or link-local"},
+	 .help = "networks or addresses that routes may reach although they are "
+			 "loopback, private or link-local"},
 	{.section = "http",
 	 .name = "ca_file",
 	 .type = VALUE_TEXT,

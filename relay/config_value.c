@@ -191,19 +191,20 @@ host_bits_clear(const Network *network)
 	return true;
 }
 
+/* parse_network: an address alone is a network of one. */
 static bool
 parse_network(char *text, Network *network)
 {
 	char *slash = strchr(text, '/');
+	int all;
 
+	if (slash != NULL)
+		*slash = '\0';
 	memset(network, 0, sizeof(*network));
-	if (slash == NULL)
-		return false;
-	*slash = '\0';
 	network->family = strchr(text, ':') == NULL ? AF_INET : AF_INET6;
+	network->bits = all = network->family == AF_INET ? 32 : 128;
 	return inet_pton(network->family, text, network->address) == 1 &&
-		   parse_digits(slash + 1, network->family == AF_INET ? 32 : 128,
-						&network->bits) &&
+		   (slash == NULL || parse_digits(slash + 1, all, &network->bits)) &&
 		   host_bits_clear(network);
 }
 
@@ -292,7 +293,8 @@ print_expected(const Setting *setting, char *expected, size_t size)
 		case VALUE_NETWORKS:
 			fprintf(out,
 					"expected at most %d networks such as 10.0.0.0/8 or "
-					"fd00::/8, with commas between, host bits zero",
+					"addresses such as fd00::1, with commas between, host "
+					"bits zero",
 					VALUE_NETWORKS_MAX);
 			break;
 		case VALUE_TEXT:

@@ -68,7 +68,7 @@ static const char *const full =
 	"lease_timeout = 2500ms\n"
 	"reconcile_wait = 0s\n"
 	"[http]\n"
-	"allow_targets = 10.0.0.0/8,fd00::/8 , 127.0.0.1/32\n"
+	"allow_targets = 10.0.0.0/8,fd00::/8 , 127.0.0.1/32,10.1.2.3,fd00::1\n"
 	"ca_file = /etc/ca.pem\n"
 	"[kafka main]\n"
 	"bootstrap.servers = a:1,b:2\n"
@@ -89,12 +89,14 @@ test_values(Config *config)
 	is_str(config->slot, "my_slot_1", "slot");
 	is_int(config->lease_timeout_ms, 2500, "lease_timeout");
 	is_int(config->reconcile_wait_ms, 0, "reconcile_wait");
-	is_int(config->nallow_targets, 3, "three networks");
+	is_int(config->nallow_targets, 5, "five networks");
 	is_int(config->allow_targets[0].family, AF_INET, "IPv4");
 	is_mem(config->allow_targets[0].address, 4, "\x0a\0\0\0", 4, "address");
 	is_int(config->allow_targets[0].bits, 8, "bits");
 	is_int(config->allow_targets[1].family, AF_INET6, "IPv6");
 	is_int(config->allow_targets[2].bits, 32, "blanks do not matter");
+	is_int(config->allow_targets[3].bits, 32, "an address is a network");
+	is_int(config->allow_targets[4].bits, 128, "of IPv6 too");
 	is_str(config->ca_file, "/etc/ca.pem", "ca_file");
 }
 
@@ -261,7 +263,7 @@ static const struct
 	{"[database]\nslot = Outbox", "f.conf:2: slot cannot be \"Outbox\""},
 	{"[database]\nslot = a-b", "f.conf:2: slot cannot be"},
 	{"[database]\nslot =", "f.conf:2: slot cannot be"},
-	{"[http]\nallow_targets = 10.0.0.0", "f.conf:2: allow_targets cannot be"},
+	{"[http]\nallow_targets = 10.0.0", "f.conf:2: allow_targets cannot be"},
 	{"[http]\nallow_targets = 10.0.0.1/8", "f.conf:2: allow_targets cannot be"},
 	{"[http]\nallow_targets = 10.0.0.0/33", "f.conf:2: allow_targets"},
 	{"[http]\nallow_targets = fd00::/129", "f.conf:2: allow_targets"},
@@ -274,6 +276,28 @@ static const struct
 	 "f.conf:3: section [kafka a] is in line 1 already"},
 	{"[kafka a]\nx = 1\ny = 2\nx = 3", "f.conf:4: x was set in line 2 already"},
 };
+
+/* Nothing in a value is special, which surprises who writes a comment there. */
+static void
+test_comments(void)
+{
+	static const char *const hinted[] = {
+		"[relay]\nlog_level = debug # while we look",
+		"[relay]\nmemory_budget = 64MB ; enough",
+		"[http]\nallow_targets = 10.0.0.0/8\t# ours",
+		"[database]\nlease_timeout = 10s\t; short",
+	};
+
+	for (size_t i = 0; i < sizeof(hinted) / sizeof(hinted[0]); i++)
+	{
+		parse(hinted[i]);
+		ok(strstr(err, "; a comment needs a line of its own") != NULL, "%s",
+		   err);
+	}
+	parse("[relay]\nlog_level = debug#");
+	ok(err[0] != '\0' && strstr(err, "comment") == NULL,
+	   "no word of comments where there is none: %s", err);
+}
 
 static void
 test_faults(void)
@@ -386,6 +410,7 @@ main(void)
 	test_reload();
 	test_kafka_reload();
 	test_faults();
+	test_comments();
 	test_limits();
 	test_file();
 	test_reference();
