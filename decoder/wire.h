@@ -24,7 +24,7 @@
 /* No frame is longer: what does not fit any more begins the next one. */
 #define WIRE_FRAME_MAX 65536
 
-/* A payload longer than this is left out of the frame (WIRE_OMITTED). */
+/* A payload longer than this is left out of the frame: payload_omitted. */
 #define WIRE_PAYLOAD_MAX 32768
 
 #define WIRE_ROUTES_MAX 256
