@@ -49,7 +49,9 @@ COMMENT ON FUNCTION @extschema@.outbox_lease(text) IS 'tries to become the relay
 /*
  * When a session last did something that a frozen relay cannot have done.
  * reply_time is the relay's own clock: the two may differ by less than the
- * time-out.
+ * time-out.  A backend that has the slot and does not stream has never
+ * replied: it makes the slot, for as long as older transactions are open, or
+ * it is a person's.  What the holder itself does counts then.
  */
 CREATE FUNCTION outbox.last_heard(holder integer, walsender integer) RETURNS timestamptz
 	LANGUAGE sql VOLATILE
@@ -58,7 +60,8 @@ BEGIN ATOMIC
 	SELECT greatest(
 		(SELECT greatest(reply_time, backend_start)
 		 FROM pg_catalog.pg_stat_replication WHERE pid = walsender),
-		CASE WHEN walsender IS NULL THEN greatest(
+		CASE WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_stat_replication
+							  WHERE pid = walsender AND reply_time IS NOT NULL) THEN greatest(
 			(SELECT greatest(backend_start, state_change)
 			 FROM pg_catalog.pg_stat_activity WHERE pid = holder),
 			(SELECT greatest(started, heartbeat) FROM outbox.relay WHERE pid = holder)) END);

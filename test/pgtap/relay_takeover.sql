@@ -36,7 +36,8 @@ SELECT dblink_connect(s, format('dbname=%L host=%L port=%s user=%L', current_dat
 	split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_user))
 FROM unnest('{holder,bystander}'::text[]) AS s \g /dev/null
 
-SELECT plan(16);
+SELECT 'outbox_test_' || oid AS slot FROM pg_database WHERE datname = current_database() \gset
+SELECT plan(22);
 
 SELECT is(test.remote('holder', $$SELECT outbox_lease('old')$$), 't', 'another session has the lease');
 SELECT is(test.remote('bystander', 'SELECT pg_try_advisory_lock(1869968482, 1)'), 't',
@@ -53,6 +54,30 @@ SELECT ok(test.until($$SELECT outbox.last_heard(pid, NULL) < clock_timestamp() -
 	'it falls silent');
 SELECT test.remote('holder', 'SELECT outbox_maintain(run) FROM outbox.relay') \g /dev/null
 SELECT ok(NOT outbox_takeover('s', 3000), 'a holder that has done something is left alone');
+
+/*
+ * So they do while its walsender makes the slot, which waits for a transaction
+ * that is open; such a walsender has not replied yet.
+ */
+SELECT dblink_exec('bystander', 'BEGIN; CREATE TABLE test.open ()') \g /dev/null
+SELECT dblink_connect('maker', format('dbname=%L host=%L port=%s user=%L replication=database', current_database(),
+	split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_user)) \g /dev/null
+SELECT dblink_send_query('maker', format('CREATE_REPLICATION_SLOT %s LOGICAL outbox_decoder (SNAPSHOT ''nothing'')', :'slot')) \g /dev/null
+SELECT ok(test.until(format('SELECT active_pid IS NOT NULL FROM pg_replication_slots WHERE slot_name = %L', :'slot')),
+	'a slot is being made');
+SELECT ok(test.until(format('SELECT outbox.last_heard(pid, active_pid) < clock_timestamp() - interval ''3.1 s'''
+	' FROM outbox.relay, pg_replication_slots WHERE slot_name = %L', :'slot')), 'and nothing else happens');
+SELECT test.remote('holder', 'SELECT outbox_maintain(run) FROM outbox.relay') \g /dev/null
+SELECT ok(NOT outbox_takeover(:'slot', 3000), 'a holder that waits for its slot is left alone');
+SELECT dblink_exec('bystander', 'ROLLBACK') \g /dev/null
+SELECT ok(test.until(format('SELECT active_pid IS NULL FROM pg_replication_slots WHERE slot_name = %L', :'slot')),
+	'the slot is made');
+SELECT dblink_disconnect('maker') \g /dev/null
+
+/* A backend that reads the slot by SQL is no walsender at all. */
+SELECT ok(outbox.last_heard(pid, pg_backend_pid()) = outbox.last_heard(pid, NULL),
+	'a person who has the slot takes nothing from the holder') FROM outbox.relay;
+SELECT lives_ok(format('SELECT pg_drop_replication_slot(%L)', :'slot'), 'the slot is dropped');
 
 SELECT ok(test.until($$SELECT outbox_takeover('s', 1000)$$), 'when it is silent for long enough it is ended');
 SELECT ok(test.until($$SELECT outbox_lease('new')$$), 'then the lease is free');
