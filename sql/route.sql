@@ -200,6 +200,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
+	all_options jsonb;
 	result smallint;
 BEGIN
 	IF $1 IS NULL OR $1 !~ '^[a-z0-9][a-z0-9_-]{0,62}$' THEN
@@ -213,12 +214,16 @@ BEGIN
 	IF $5 IS NOT NULL THEN
 		PERFORM outbox.route_check_list($5, 'tags');
 	END IF;
+	all_options := outbox.route_options($2, '{}', $6);
 	/* else the first enqueue would, and hold up others until it commits */
 	PERFORM outbox.register();
-	INSERT INTO outbox.route (name, kind, target, types, tags, options)
-	VALUES ($1, $2, $3, $4, $5, outbox.route_options($2, '{}', $6))
-	ON CONFLICT (name) WHERE state <> 'dropped' DO NOTHING
-	RETURNING id INTO result;
+	/* An INSERT takes an id even when it fails, and there are only 32,767. */
+	IF NOT EXISTS (SELECT FROM outbox.route AS r WHERE r.name = $1 AND r.state <> 'dropped') THEN
+		INSERT INTO outbox.route (name, kind, target, types, tags, options)
+		VALUES ($1, $2, $3, $4, $5, all_options)
+		ON CONFLICT (name) WHERE state <> 'dropped' DO NOTHING
+		RETURNING id INTO result;
+	END IF;
 	IF result IS NULL THEN
 		RAISE EXCEPTION USING
 			ERRCODE = 'duplicate_object',

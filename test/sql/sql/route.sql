@@ -35,6 +35,11 @@ SELECT outbox_set('allow_unrouted', NULL);
 -- a dropped name is free again, with another id
 SELECT outbox_route_create('all', 'http', 'https://example.com/again') > 4 AS another;
 SELECT outbox_route_create('all', 'http', 'https://example.com/again');
+-- one that is refused takes no id
+SELECT last_value AS before FROM outbox.route_id_seq \gset
+SELECT outbox_route_create('all', 'http', 'https://example.com/again');
+SELECT outbox_route_create('unsound', 'http', 'https://example.com/', options => '{"unknown": 1}');
+SELECT last_value - :before AS taken FROM outbox.route_id_seq;
 
 -- alter keeps what is NULL
 SELECT outbox_route_alter('orders', types => '{order.*,refund}', options => '{"concurrency": 7}');
