@@ -38,6 +38,7 @@ COMMENT ON SCHEMA outbox IS 'tables of the extension outbox, reached through its
  */
 CREATE SEQUENCE outbox.message_id_seq AS bigint
 	MINVALUE 1 MAXVALUE 140737488355327 NO CYCLE CACHE 1;
+COMMENT ON SEQUENCE outbox.message_id_seq IS 'low 47 bits of message ids';
 
 /*
  * No CHECK on shard_id: the bounds of the leaves say it, and the server
@@ -63,6 +64,7 @@ CREATE TABLE outbox.message (
 COMMENT ON TABLE outbox.message IS 'one insert-only row per message';
 
 CREATE TABLE outbox.message_held PARTITION OF outbox.message FOR VALUES IN (-1);
+COMMENT ON TABLE outbox.message_held IS 'messages kept although their generation is emptied';
 CREATE INDEX message_held_id ON outbox.message_held (id);
 
 DO $$
@@ -73,6 +75,8 @@ BEGIN
 	FOR g IN 0..2 LOOP
 		EXECUTE pg_catalog.format('CREATE TABLE outbox.message_%s PARTITION OF outbox.message FOR VALUES IN (%s)'
 					   ' PARTITION BY RANGE (shard_id)', g, g);
+		EXECUTE pg_catalog.format('COMMENT ON TABLE outbox.message_%s IS %L', g,
+			pg_catalog.format('messages of generation %s', g));
 		FOR i IN 0..leaves - 1 LOOP
 			part := pg_catalog.format('message_%s_%s', g, i);
 			EXECUTE pg_catalog.format('CREATE TABLE outbox.%I PARTITION OF outbox.message_%s'
@@ -80,6 +84,9 @@ BEGIN
 						   ' WITH (autovacuum_vacuum_insert_threshold = -1)',
 						   part, g, i * 1024 / leaves, (i + 1) * 1024 / leaves);
 			EXECUTE pg_catalog.format('CREATE INDEX %I ON outbox.%I (id)', part || '_id', part);
+			EXECUTE pg_catalog.format('COMMENT ON TABLE outbox.%I IS %L', part,
+				pg_catalog.format('messages of generation %s, shards %s to %s', g,
+					i * 1024 / leaves, (i + 1) * 1024 / leaves - 1));
 		END LOOP;
 	END LOOP;
 END
@@ -103,6 +110,7 @@ CREATE TABLE outbox.generation (
 	current smallint NOT NULL CHECK (current BETWEEN 0 AND 2)
 );
 INSERT INTO outbox.generation (current) VALUES (0);
+COMMENT ON TABLE outbox.generation IS 'the generation that new messages go to';
 
 CREATE TABLE outbox.setting (
 	name text PRIMARY KEY,
@@ -111,6 +119,7 @@ CREATE TABLE outbox.setting (
 COMMENT ON TABLE outbox.setting IS 'settings that differ from their defaults; written by outbox_set()';
 
 CREATE SEQUENCE outbox.route_id_seq AS smallint MINVALUE 1 NO CYCLE CACHE 1;
+COMMENT ON SEQUENCE outbox.route_id_seq IS 'ids of routes, never given twice';
 
 CREATE TABLE outbox.route (
 	id smallint PRIMARY KEY DEFAULT pg_catalog.nextval('outbox.route_id_seq'),
@@ -136,6 +145,7 @@ CREATE TABLE outbox.dedup (
 	create_time timestamptz NOT NULL,
 	PRIMARY KEY (type, biz_key)
 );
+COMMENT ON TABLE outbox.dedup IS 'the first message of each type and biz_key';
 
 CREATE TABLE outbox.resolved (
 	generation smallint NOT NULL,
@@ -222,8 +232,9 @@ CREATE TABLE outbox.relay (
 	noted_xid xid8
 ) WITH (fillfactor = 20);
 INSERT INTO outbox.relay (epoch) VALUES (0);
+COMMENT ON TABLE outbox.relay IS 'the last relay that started, its position and the floor; one row';
 
-/* outbox.relay is not dumped: what it says is true of this copy alone. */
+/* outbox.relay and generation are not dumped: what they say is true of this copy alone. */
 SELECT pg_catalog.pg_extension_config_dump('outbox.message_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('outbox.route_id_seq', '');
 /* One by one: each call writes the same row of pg_extension. */
@@ -244,4 +255,3 @@ BEGIN
 	END LOOP;
 END
 $$;
-SELECT pg_catalog.pg_extension_config_dump('outbox.generation', 'WHERE false');

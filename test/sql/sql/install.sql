@@ -41,6 +41,9 @@ SELECT p.oid::regprocedure AS without_comment
 FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.deptype = 'e'
 WHERE d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'outbox')
 	AND d.classid = 'pg_proc'::regclass AND obj_description(p.oid, 'pg_proc') IS NULL;
+SELECT c.oid::regclass AS relation_without_comment
+FROM pg_class c WHERE c.relnamespace = 'outbox'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S')
+	AND obj_description(c.oid, 'pg_class') IS NULL;
 CREATE ROLE outbox_test_nobody;
 SELECT p.oid::regprocedure AS open_to_all
 FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.deptype = 'e'
