@@ -194,6 +194,8 @@ take_setting(Reading *reading, const char *name, const char *value)
 		return fail(reading, "%s was set in line %d already", name,
 					reading->lines[i]);
 	reading->lines[i] = reading->line;
+	if (config_settings[i].offset == offsetof(Config, conninfo))
+		reading->config->conninfo_line = reading->line;
 	if (value_parse(&config_settings[i], value, reading->config, expected,
 					sizeof(expected)))
 		return true;

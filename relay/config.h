@@ -52,6 +52,7 @@ typedef struct Config
 	int64_t memory_budget; /* bytes of message bodies held */
 	/* [database] */
 	char *conninfo;
+	int conninfo_line; /* where it stands in the file */
 	char *slot;
 	int64_t lease_timeout_ms;
 	int64_t reconcile_wait_ms; /* longest hold; order is not promised past it */
@@ -65,7 +66,8 @@ typedef struct Config
 
 /*
  * config_read: NULL when the file cannot be used, with "FILE:LINE: what was
- * found, what was expected" in err.
+ * found, what was expected" in err.  Whether libpq can read the conninfo is
+ * looked at by relay_config.
  */
 extern Config *config_read(const char *path, char *err, size_t err_size);
 

@@ -91,7 +91,7 @@ main(int argc, char **argv)
 		usage(stderr);
 		return RELAY_EXIT_CONFIG;
 	}
-	config = config_read(path, error, sizeof(error));
+	config = relay_config(path, error, sizeof(error));
 	if (config == NULL)
 	{
 		fprintf(stderr, "%s\n", error);

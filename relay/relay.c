@@ -10,6 +10,7 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
+#include "conninfo.h"
 #include "listener.h"
 #include "log.h"
 #include "loop.h"
@@ -24,7 +25,6 @@
 /* A session that ran this long was a good one: the next begins at once. */
 #define GOOD_SESSION_MS 10000
 
-/* No settle for so long although there is one under way: not ready. */
 #define ERROR_MAX 512
 
 typedef struct Relay
@@ -40,6 +40,21 @@ typedef struct Relay
 	Metrics metrics;
 	char why[SESSION_REASON_MAX]; /* the last session ended */
 } Relay;
+
+Config *
+relay_config(const char *path, char *err, size_t err_size)
+{
+	Config *config = config_read(path, err, err_size);
+	char wrong[ERROR_MAX];
+
+	if (config == NULL ||
+		conninfo_check(config->conninfo, wrong, sizeof(wrong)))
+		return config;
+	snprintf(err, err_size, "%s:%d: %s%s", path, config->conninfo_line, wrong,
+			 config_comment_hint(config->conninfo));
+	config_free(config);
+	return NULL;
+}
 
 /* ---------- sessions ---------- */
 
@@ -124,7 +139,7 @@ reload(void *arg, int signo)
 	Relay *relay = arg;
 	char error[ERROR_MAX];
 	char names[ERROR_MAX];
-	Config *fresh = config_read(relay->config->path, error, sizeof(error));
+	Config *fresh = relay_config(relay->config->path, error, sizeof(error));
 
 	(void) signo;
 	if (fresh == NULL)

@@ -15,6 +15,9 @@
 #define RELAY_EXIT_RESTART 1 /* start me again */
 #define RELAY_EXIT_CONFIG 2  /* only a person can help */
 
+/* relay_config: config_read, and a conninfo that libpq can read. */
+extern Config *relay_config(const char *path, char *err, size_t err_size);
+
 /* relay_run: until it ends; takes the configuration over. */
 extern int relay_run(Config *config);
 

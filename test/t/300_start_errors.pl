@@ -266,6 +266,9 @@ config_refused('bad size', "$database\[relay]\nmemory_budget = 3 cows\n", 4,
 	'memory_budget cannot be');
 config_refused('bad network', "$database\[http]\nallow_targets = 10.0.0.0/99\n",
 	4, 'allow_targets cannot be');
+config_refused('comment after a value',
+	"$database\[relay]\nlog_level = debug # for now\n", 4,
+	'log_level cannot be .*; a comment needs a line of its own');
 config_refused('given twice', "${database}slot = a\nslot = b\n", 4,
 	'slot was set in line 3 already');
 config_refused('no section', "slot = a\n", 1, 'expected a \[section\]');
@@ -289,17 +292,25 @@ like((run_relay('--help'))[1], qr/Usage: .*--check-config.*Exit status/s,
 is((run_relay('--nonsense'))[0], 2, 'unknown option: exit code 2');
 is((run_relay())[0], 2, 'no option: exit code 2');
 
-# A conninfo that libpq cannot read, and one that is a URI.
-my $user = $node->connstr('postgres');
-foreach my $conninfo (
-	"postgresql://u:$CANARY\@[::1/x",
-	"host=/nowhere password='$CANARY",
-	"postgresql://u:$CANARY\@127.0.0.1:1/postgres?connect_timeout=2")
-{
-	$relay = retries('conninfo ' . ($conninfo =~ s/$CANARY/.../r),
-		qr/session_lost/, $node, database => { conninfo => $conninfo });
-	stop($relay, 'wrong conninfo');
-}
+# A conninfo that libpq cannot read, and a URI.
+config_refused('unknown keyword',
+	"[database]\nconninfo = password=$CANARY host=/nowhere dbnam=x\n",
+	2, 'conninfo has an unknown keyword "dbnam"');
+config_refused('unknown keyword, perhaps of a password',
+	"[database]\nslot = a\nconninfo = password=a $CANARY=b\n",
+	3, 'conninfo has an unknown keyword after password');
+config_refused('comment after the conninfo',
+	"[database]\nconninfo = host=/nowhere # $CANARY\n",
+	2, 'unknown keyword "#"; a comment needs a line of its own');
+config_refused('open quote', "[database]\nconninfo = password='$CANARY\n",
+	2, 'conninfo cannot be read, expected .*URI');
+config_refused('wrong URI',
+	"[database]\nconninfo = postgresql://u:$CANARY\@[::1/x\n",
+	2, 'conninfo cannot be read, expected .*URI');
+$relay = retries('URI of no server', qr/session_lost/, $node,
+	database => { conninfo =>
+		  "postgresql://u:$CANARY\@127.0.0.1:1/postgres?connect_timeout=2" });
+stop($relay, 'URI of no server');
 
 is(scalar(grep { /canary/i } @outputs),
 	0, 'no password is in any output of the relay');
