@@ -213,7 +213,10 @@ listen_on(Relay *relay)
 									relay, error, sizeof(error));
 	if (relay->listener == NULL)
 	{
-		log_error("listen", "%s", error);
+		log_error("listen",
+				  "%s; set [relay] listen to another port or address, or "
+				  "leave it empty",
+				  error);
 		return false;
 	}
 	log_info("listening", "HTTP on port %d", listener_port(relay->listener));

@@ -320,7 +320,7 @@ is(scalar(grep { /canary/i } @outputs),
 $relay = start_relay($node, name => 'first');
 refuses(
 	'listen: port in use',
-	qr/listen: .*$relay->{port}/,
+	qr/listen: .*$relay->{port}: .*; set \[relay\] listen to another port/,
 	config => { relay => { listen => "127.0.0.1:$relay->{port}" } });
 stop($relay, 'first');
 
