@@ -55,7 +55,8 @@ typedef struct SinkOps
 
 	/*
 	 * open: ready to take deliveries; no connection need exist.  NULL with a
-	 * sentence in err (of err_size bytes) when the configuration is wrong.
+	 * sentence in err (of err_size bytes) when the configuration is wrong;
+	 * whoever prints it names the route.
 	 */
 	Sink *(*open)(Loop *loop, const Config *config, const RouteSpec *spec,
 				  SinkCaller caller, char *err, size_t err_size);

@@ -259,13 +259,12 @@ target_check(const RouteSpec *spec, char *err, size_t err_size)
 	if (code == CURLUE_OK)
 		code = curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
 	if (code != CURLUE_OK)
-		snprintf(err, err_size, "route \"%s\": the target is not a URL: %s",
-				 spec->name, curl_url_strerror(code));
+		snprintf(err, err_size, "the target is not a URL: %s",
+				 curl_url_strerror(code));
 	else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
 		snprintf(err, err_size,
-				 "route \"%s\": the target's scheme is \"%s\", expected "
-				 "http or https",
-				 spec->name, scheme);
+				 "the target's scheme is \"%s\", expected http or https",
+				 scheme);
 	else
 		good = true;
 	curl_free(scheme);

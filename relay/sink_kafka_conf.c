@@ -304,13 +304,11 @@ kafka_target(const Config *config, const RouteSpec *spec, char *topic,
 	name[len] = '\0';
 	cluster = config_kafka(config, name);
 	if (cluster == NULL)
-		snprintf(err, err_size,
-				 "route \"%s\": the configuration has no section [kafka %s]",
-				 spec->name, name);
+		snprintf(err, err_size, "the configuration has no section [kafka %s]",
+				 name);
 	else if (wanted[0] != '\0' && !kafka_topic_legal(wanted, strlen(wanted)))
 	{
-		snprintf(err, err_size, "route \"%s\": \"%s\" is not a legal topic",
-				 spec->name, wanted);
+		snprintf(err, err_size, "\"%s\" is not a legal topic", wanted);
 		cluster = NULL;
 	}
 	else
