@@ -25,15 +25,21 @@ static void
 hide_statement(void *arg)
 {
 	errhidestmt(true);
+	errhidecontext(true);
 }
 
 void
-enqueue_begin(Enqueue *enqueue, const char *name)
+enqueue_hide(Enqueue *enqueue)
 {
 	enqueue->callback.previous = error_context_stack;
 	enqueue->callback.callback = hide_statement;
 	enqueue->callback.arg = NULL;
 	error_context_stack = &enqueue->callback;
+}
+
+void
+enqueue_begin(Enqueue *enqueue, const char *name)
+{
 	PreventCommandDuringRecovery(name);
 	PreventCommandIfReadOnly(name);
 	PreventCommandIfParallelMode(name);
@@ -96,22 +102,21 @@ argument_text(FunctionCallInfo fcinfo, int number)
  * headers, deliver_at, on_duplicate.
  */
 static Datum
-enqueue_call(FunctionCallInfo fcinfo, const char *name, Message *message,
-			 int first)
+enqueue_call(FunctionCallInfo fcinfo, Enqueue *enqueue, const char *name,
+			 Message *message, int first)
 {
-	Enqueue enqueue;
 	int64 id;
 
 	message->fields[MESSAGE_TYPE] = argument_text(fcinfo, 0);
 	for (int i = MESSAGE_BIZ_KEY; i <= MESSAGE_SHARDING_KEY; i++)
 		message->fields[i] = argument_text(fcinfo, first + i - MESSAGE_BIZ_KEY);
 	check_undelayed(PG_ARGISNULL(first + 6));
-	enqueue.on_duplicate = check_on_duplicate(argument_text(fcinfo, first + 7));
+	enqueue->on_duplicate = check_on_duplicate(argument_text(fcinfo, first + 7));
 	message->headers = check_headers(
 		PG_ARGISNULL(first + 5) ? NULL : PG_GETARG_JSONB_P(first + 5));
-	enqueue_begin(&enqueue, name);
-	id = enqueue_message(&enqueue, message);
-	enqueue_end(&enqueue);
+	enqueue_begin(enqueue, name);
+	id = enqueue_message(enqueue, message);
+	enqueue_end(enqueue);
 	return Int64GetDatum(id);
 }
 
@@ -119,20 +124,24 @@ Datum
 outbox_enqueue(PG_FUNCTION_ARGS)
 {
 	Message message = {0};
+	Enqueue enqueue;
 
+	enqueue_hide(&enqueue);
 	if (!PG_ARGISNULL(1))
 		message.payload = message_render(PG_GETARG_JSONB_P(1));
 	message.fields[MESSAGE_CONTENT_TYPE] = cstring_to_text("application/json");
-	return enqueue_call(fcinfo, "outbox_enqueue()", &message, 2);
+	return enqueue_call(fcinfo, &enqueue, "outbox_enqueue()", &message, 2);
 }
 
 Datum
 outbox_enqueue_bytes(PG_FUNCTION_ARGS)
 {
 	Message message = {0};
+	Enqueue enqueue;
 
+	enqueue_hide(&enqueue);
 	if (!PG_ARGISNULL(1))
 		message.payload = PG_GETARG_BYTEA_PP(1);
 	message.fields[MESSAGE_CONTENT_TYPE] = argument_text(fcinfo, 2);
-	return enqueue_call(fcinfo, "outbox_enqueue_bytes()", &message, 3);
+	return enqueue_call(fcinfo, &enqueue, "outbox_enqueue_bytes()", &message, 3);
 }

@@ -22,9 +22,16 @@ typedef struct Enqueue
 } Enqueue;
 
 /*
+ * enqueue_hide comes first: from there until enqueue_end no error, the
+ * server's own included, puts the statement or the context, which both have
+ * the payload, into the log.
+ */
+extern void enqueue_hide(Enqueue *enqueue);
+
+/*
  * enqueue_begin checks that this session may write; name is the function's,
- * for the error.  Until enqueue_end no error, the server's own included, puts
- * the statement with its payload into the log.  enqueue_end closes what enqueue_begin opened.
+ * for the error.  enqueue_end closes what enqueue_begin opened and ends
+ * enqueue_hide.
  */
 extern void enqueue_begin(Enqueue *enqueue, const char *name);
 extern void enqueue_end(Enqueue *enqueue);

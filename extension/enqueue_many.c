@@ -137,13 +137,17 @@ enqueue_elements(Enqueue *enqueue, Message *message, const Elements *payloads,
 Datum
 outbox_enqueue_many(PG_FUNCTION_ARGS)
 {
-	Message message = common_message(fcinfo);
+	Message message;
 	Elements payloads;
-	Elements keys = elements_get(fcinfo, ARG_MESSAGE_KEYS, TEXTOID);
-	Elements biz_keys = elements_get(fcinfo, ARG_BIZ_KEYS, TEXTOID);
+	Elements keys;
+	Elements biz_keys;
 	Enqueue enqueue;
 	Datum *ids;
 
+	enqueue_hide(&enqueue);
+	message = common_message(fcinfo);
+	keys = elements_get(fcinfo, ARG_MESSAGE_KEYS, TEXTOID);
+	biz_keys = elements_get(fcinfo, ARG_BIZ_KEYS, TEXTOID);
 	payloads_check(fcinfo);
 	payloads = elements_get(fcinfo, ARG_PAYLOADS, JSONBOID);
 	elements_check(&keys, payloads.n, "message_keys");

@@ -24,4 +24,15 @@ SELECT outcome(format('SELECT outbox_enqueue_bytes(''t'', %L)', convert_to(repea
 -- hostile text arrives as it is
 SELECT outbox_enqueue('x''; DROP TABLE outbox.route; --', '"%s%n"', tag => '"$$\', message_key => '🙂 مرحبا ''"\') > 0 AS id;
 SELECT type, tag, message_key, encode(payload, 'escape') AS payload FROM outbox.message ORDER BY id DESC LIMIT 1;
+-- nor is it in the server's log, which is this backend's standard error: there are
+-- the errors, but neither statement nor context
+\set SHOW_CONTEXT never
+DO $$ BEGIN PERFORM outbox_enqueue('t', '"hush-hush"', tag => ''); END $$;
+DO $$ BEGIN PERFORM outbox_enqueue('t', '"hush-hush"', headers => '{"log-me": [1]}'); END $$;
+DO $$ BEGIN PERFORM outbox_enqueue_bytes('t', 'hush-hush', 'text/log-me'); PERFORM outbox_enqueue_bytes('t', 'hush-hush', 'log-me'); END $$;
+DO $$ BEGIN PERFORM outbox_enqueue_many('t', '{"\"hush-hush\""}', '{log,me,twice}'); END $$;
+SELECT position(convert_to('log-me', 'UTF8') IN log) > 0 AS errors,
+	position(convert_to('message_keys has 3 elements', 'UTF8') IN log) > 0 AS of_many,
+	position(convert_to('hush' || '-hush', 'UTF8') IN log) > 0 AS payload
+FROM pg_read_binary_file('/proc/self/fd/2') AS log;
 SELECT count(*) - :before AS enqueued FROM outbox.message;
