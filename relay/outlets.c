@@ -5,9 +5,11 @@
  */
 #include "outlets.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "core/failures.h"
 #include "core/mem.h"
 #include "killpoint.h"
 #include "log.h"
@@ -27,6 +29,7 @@ struct Outlet
 	bool changing;    /* to spec, when nothing is under way */
 	int64_t changing_since_ms;
 	char fault[ERROR_MAX]; /* why, as it was logged */
+	Failures failures;     /* of attempts, likewise */
 	Outlet *next;
 };
 
@@ -37,13 +40,35 @@ clock_now(const Outlets *outlets)
 				 loop_wall_us(outlets->loop));
 }
 
+/* note_outcome: each reason once, and once that it is over. */
+static void
+note_outcome(Outlet *outlet, const Delivery *delivery, const Outcome *outcome)
+{
+	const char *name = outlet->spec.name;
+
+	if (outcome->class == OUTCOME_OK)
+	{
+		if (failures_over(&outlet->failures))
+			log_info("delivers_again", "route \"%s\" delivers again", name);
+	}
+	else if (!outcome->held_back &&
+			 failures_note(&outlet->failures, outcome,
+						   outlet->outlets->engine->now_ms))
+		log_warning("attempt_failed",
+					"route \"%s\" could not deliver message %" PRId64
+					": %s; the same is not logged again until the route "
+					"delivers",
+					name, delivery->message->id, outcome->error);
+}
+
 static void
 sink_done(void *arg, Delivery *delivery, const Outcome *outcome)
 {
-	const Outlet *outlet = arg;
+	Outlet *outlet = arg;
 
 	clock_now(outlet->outlets);
 	kill_point("answered");
+	note_outcome(outlet, delivery, outcome);
 	engine_done(outlet->outlets->engine, delivery, outcome);
 }
 
@@ -108,6 +133,8 @@ open_sink(Outlet *outlet, const RouteSpec *spec)
 	SinkCaller caller = {outlet, sink_done, sink_ready};
 	char error[ERROR_MAX] = "";
 
+	/* what was said of the old one does not tell about the new one */
+	outlet->failures = (Failures){0};
 	outlet->sink = sink_ops_of(spec->kind)
 					   ->open(outlets->loop, outlets->config, spec, caller,
 							  error, sizeof(error));

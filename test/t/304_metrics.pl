@@ -116,13 +116,31 @@ is($relay->metric('outbox_attempts_total', route => 'other'),
 	0, 'a route that sent nothing is shown with 0');
 wait_for('all is settled',
 	sub { $relay->metric('outbox_in_flight', route => 'hook') == 0 });
-cmp_ok($relay->metric('outbox_settles_total'), '>', 0, 'settles are counted');
+ok( wait_for('a settle is answered',
+		sub { $relay->metric('outbox_settles_total') > 0 }),
+	'settles are counted');
 
-$receiver->script('/hook', '400');
-enqueue($node, 'a', {});
-ok( wait_for('it is DEAD',
-		sub { $relay->metric('outbox_dead_total', route => 'hook') == 1 }),
+$receiver->script('/hook', ('400') x 3);
+my @dead = map { enqueue($node, 'a', {}) } 1 .. 3;
+ok( wait_for('they are DEAD',
+		sub { $relay->metric('outbox_dead_total', route => 'hook') == 3 }),
 	'DEAD ones are counted');
+
+# said(event): the messages of its lines in the log.
+sub said
+{
+	my ($event) = @_;
+	return map { $_->{message} } grep { $_->{event} eq $event }
+	  map { eval { decode_json($_) } // () } split /\n/, $relay->output;
+}
+
+my @failed = said('attempt_failed');
+is(scalar @failed, 1, 'three failures for the same reason are one line');
+like($failed[0], qr/route "hook" could not deliver message (\d+): HTTP status 400;/,
+	'with the route and the reason');
+my ($first) = $failed[0] =~ /message (\d+)/;
+ok(scalar(grep { $_ == $first } @dead), 'and the id of a message');
+is_deeply([ said('delivers_again') ], [], 'it does not deliver again yet');
 $receiver->script('/hook', 'hold');
 my $held = enqueue($node, 'a', {});
 ok( wait_for('it is under way',
@@ -131,6 +149,9 @@ ok( wait_for('it is under way',
 $receiver->release('/hook');
 wait_for('it is SENT', sub { status_of($node, $held) =~ /hook=SENT/ });
 $count++;
+is_deeply([ said('delivers_again') ],
+	['route "hook" delivers again'], 'that it delivers again is one line');
+is(scalar(said('attempt_failed')), 1, 'and no other was written');
 ok( wait_for('the retained WAL is known',
 		sub { $relay->metric('outbox_retained_wal_bytes') >= 0 }),
 	'the retained WAL is shown');
