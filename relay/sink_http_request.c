@@ -283,7 +283,9 @@ outcome_of_failure(Request *request, CURLcode code)
 	{
 		outcome->class = OUTCOME_TRANSIENT;
 		snprintf(outcome->error, sizeof(outcome->error),
-				 "target address %s is not in allow_targets", request->refused);
+				 "target address %s is not in allow_targets; add it to "
+				 "allow_targets in [http] and restart the relay",
+				 request->refused);
 	}
 	else if (code == CURLE_ABORTED_BY_CALLBACK)
 		outcome_say(outcome, OUTCOME_TRANSIENT,

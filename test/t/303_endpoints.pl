@@ -237,7 +237,7 @@ foreach my $target (
 
 	$id = attempt($name, "http://$host/address");
 	ends($name, $id, 'DEAD');
-	like(last_error($id), qr/^target address \S+ is not in allow_targets$/,
+	like(last_error($id), qr/^target address \S+ is not in allow_targets; add it to allow_targets in \[http\] and restart the relay$/,
 		"$name: the reason");
 }
 is(scalar($receiver->requests('/address')), 0, 'none of them was reached');
