@@ -23,7 +23,7 @@
 /* SQLSTATEs of the replication commands */
 #define SLOT_IN_USE "55006"
 #define SLOT_EXISTS "42710"
-#define SLOT_REFUSED "42501"
+#define PLUGIN_REFUSED "42501"
 
 /* More than a route may have parked, so that none is left out. */
 #define WAITING_MOST "50000"
@@ -195,22 +195,21 @@ stream_lost(void *arg, const Loss *loss)
 		session_take_over(session, walsender_ended);
 		return;
 	}
+	if (strcmp(loss->sqlstate, PLUGIN_REFUSED) == 0)
+	{
+		/* that the role may replicate was seen by session_check */
+		session_end(session, SESSION_FATAL,
+					"the server refuses replication slot \"%s\"; see "
+					"output_plugin_libraries in doc/operating.md: %s",
+					session->config->slot, loss->reason);
+		return;
+	}
 	/* made by a connection whose answer was lost, or by somebody else */
 	if (!session->slot_missing || session->streaming || loss->admin_shutdown ||
 		strcmp(loss->sqlstate, SLOT_EXISTS) == 0)
 	{
 		session_end(session, SESSION_LOST, "replication connection: %s",
 					loss->reason);
-		return;
-	}
-	if (strcmp(loss->sqlstate, SLOT_REFUSED) == 0)
-	{
-		session_end(session, SESSION_FATAL,
-					"the server refuses to make "
-					"replication slot \"%s\": %s; outbox_decoder must stand in "
-					"output_plugin_libraries, and the role must have "
-					"REPLICATION",
-					session->config->slot, loss->reason);
 		return;
 	}
 	note_slot_fault(session, loss->reason);

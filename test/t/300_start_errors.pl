@@ -88,11 +88,12 @@ sub with_setting
 with_setting('wal_level', 'replica',
 	sub { refuses('wal_level', qr/set wal_level = logical/) });
 
+my $has_list = $node->safe_psql('postgres',
+	"SELECT 1 FROM pg_settings WHERE name = 'output_plugin_libraries'");
+
 SKIP:
 {
-	skip 'this server has no output_plugin_libraries', 3
-	  unless $node->safe_psql('postgres',
-		"SELECT 1 FROM pg_settings WHERE name = 'output_plugin_libraries'");
+	skip 'this server has no output_plugin_libraries', 3 unless $has_list;
 	with_setting('output_plugin_libraries', 'pgoutput',
 		sub {
 			refuses('plugin not allowed',
@@ -184,6 +185,22 @@ ok(wait_for('the message is SENT',
 		sub { status_of($node, $id) eq 'hook=SENT' }),
 	'a role with REPLICATION and outbox_grant delivers');
 stop($relay, 'as role carrier');
+
+# A list that is one name, as a quote too many makes it: it has the plugin for
+# who reads it, not for the server.
+SKIP:
+{
+	skip 'this server has no output_plugin_libraries', 6 unless $has_list;
+	with_setting('output_plugin_libraries', '"pgoutput, outbox_decoder"',
+		sub {
+			foreach my $slot ('outbox', 'fresh')
+			{
+				refuses("plugin refused for slot $slot",
+					qr/refuses replication slot "$slot"; see output_plugin_libraries in doc\S+: .*outbox_decoder(?!.*must have)/,
+					config => { database => { slot => $slot } });
+			}
+		});
+}
 
 # No database of that name.
 $relay = retries('no such database', qr/database "nowhere" does not exist/,
