@@ -25,6 +25,9 @@
 #define SLOT_EXISTS "42710"
 #define PLUGIN_REFUSED "42501"
 
+/* A run is era << EPOCH_BITS | epoch, see doc/interface.md. */
+#define EPOCH_BITS 40
+
 /* More than a route may have parked, so that none is left out. */
 #define WAITING_MOST "50000"
 
@@ -353,7 +356,10 @@ session_begin(Session *session)
 				(uint64_t) loop_wall_us(session->loop));
 	session->engine.settled_position = session->start.position;
 	session_clock(session);
-	log_info("started", "run %" PRId64 " of relay \"%s\" begins",
-			 session->start.run, session->config->name);
+	log_info("started",
+			 "relay \"%s\" begins run %" PRId64 " (era %d, epoch %" PRId64 ")",
+			 session->config->name, session->start.run,
+			 (int) (session->start.run >> EPOCH_BITS),
+			 session->start.run & ((INT64_C(1) << EPOCH_BITS) - 1));
 	session_read_routes(session, routes_read);
 }

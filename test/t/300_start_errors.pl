@@ -184,6 +184,8 @@ my $id = enqueue($node, 'a', {});
 ok(wait_for('the message is SENT',
 		sub { status_of($node, $id) eq 'hook=SENT' }),
 	'a role with REPLICATION and outbox_grant delivers');
+like($relay->output, qr/relay "r" begins run \d+ \(era 0, epoch 1\)$/m,
+	'a run is told with its era and epoch');
 stop($relay, 'as role carrier');
 
 # A list that is one name, as a quote too many makes it: it has the plugin for
