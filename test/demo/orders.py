@@ -11,10 +11,12 @@ import os
 import random
 import threading
 import time
+from collections import Counter
 
 import psycopg2
 
 ROLLED_BACK = 10        # one transaction in so many
+COUNT_SECONDS = 0.5     # between two looks at the status in the database
 
 
 class Target:
@@ -22,9 +24,11 @@ class Target:
 
     def __init__(self, route, kind, log, path):
         self.route, self.kind, self.log, self.path = route, kind, log, path
+        # Kafka tells whole milliseconds, cut off; taken as the latest it may be.
+        self.tick = 0.001 if kind == "Kafka" else 0.0
         self.offset = 0
         self.arrived = {}       # id -> time of the first arrival
-        self.count = 0          # arrivals, repeated ones too
+        self.again = []         # times of the arrivals after the first
         self.committed = {}     # id -> time of the commit
         self.rolled_back = set()
         self.status = {}
@@ -44,9 +48,11 @@ class Target:
     def take(self, line):
         if line["path"] != self.path or not 200 <= line["status"] < 300:
             return
-        self.count += 1
         number = int(line["headers"].get("outbox-message-id", "-1"))
-        self.arrived.setdefault(number, line["time"])
+        at = line["time"] + self.tick
+        if number in self.arrived:
+            self.again.append(at)
+        self.arrived.setdefault(number, at)
 
     def missing(self):
         return [n for n in self.committed if n not in self.arrived]
@@ -63,20 +69,85 @@ class Target:
             if at >= since and n in self.arrived)
 
 
+class Counts(threading.Thread):
+    """
+    How many messages of each target have which status in the database, taken
+    again and again.  The orders commit one after the other and what is SENT
+    stays it, so only what follows the last that all before are SENT is read.
+    """
+
+    def __init__(self, conninfo, targets):
+        super().__init__(name="counts", daemon=True)
+        self.connection = psycopg2.connect(conninfo)
+        self.connection.autocommit = True
+        self.targets = targets
+        self.stopped = threading.Event()
+        self.error = None
+        self.settled = 0        # up to this id all is SENT ...
+        self.sent = Counter()   # ... and so many of each route
+        self.asked = time.monotonic()
+
+    def run(self):
+        try:
+            while not self.stopped.wait(COUNT_SECONDS):
+                self.take()
+        except psycopg2.Error as error:
+            self.error = str(error).strip()
+
+    def query(self, sql, *values):
+        asked = time.monotonic()
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, values)
+            return asked, cursor.fetchall()
+
+    def take(self):
+        asked, rows = self.query(
+            "SELECT id, route, status FROM outbox.messages WHERE id > %s"
+            " ORDER BY id", self.settled)
+        above, settled = Counter(), True
+        for number, route, status in rows:
+            settled = settled and status == "SENT"
+            if settled:
+                self.settled = number
+                self.sent[route] += 1
+            else:
+                above[route, status] += 1
+        for route, count in self.sent.items():
+            above[route, "SENT"] += count
+        self.publish(asked, above)
+
+    def publish(self, asked, counts):
+        for target in self.targets:
+            target.status = {status: count for (route, status), count
+                             in counts.items() if route == target.route}
+        self.asked = asked
+
+    def age(self):
+        return time.monotonic() - self.asked
+
+    def finish(self):
+        """Ends the thread and counts all, whatever it has seen so far."""
+        self.stopped.set()
+        self.join(10)
+        asked, rows = self.query(
+            "SELECT route, status, count(*) FROM outbox.messages GROUP BY 1, 2")
+        self.publish(asked, {(route, status): count
+                             for route, status, count in rows})
+
+
 class Orders(threading.Thread):
     def __init__(self, conninfo, rate, targets):
         super().__init__(name="orders", daemon=True)
         self.connection = psycopg2.connect(conninfo)
-        self.watcher = psycopg2.connect(conninfo)
-        self.watcher.autocommit = True
         self.rate, self.targets = rate, targets
+        self.counts = Counts(conninfo, targets)
         self.stopped = threading.Event()
         self.error = None
         self.transactions = self.rollbacks = 0
-        self.next_count = 0.0
 
     def run(self):
         due = time.monotonic()
+        self.counts.start()
         try:
             while not self.stopped.is_set():
                 self.order()
@@ -116,26 +187,15 @@ class Orders(threading.Thread):
         self.stopped.set()
         self.join(10)
 
-    def refresh(self):
-        """
-        Reads the logs, and the status counts from the database; these walk
-        all messages, so they are taken rarely when that takes long.
-        """
+    def running(self):
+        return not self.stopped.is_set()
+
+    def failure(self):
+        return self.error or self.counts.error
+
+    def read_logs(self):
         for target in self.targets:
             target.read()
-        began = time.monotonic()
-        if began >= self.next_count:
-            self.count()
-            self.next_count = began + 5 * (time.monotonic() - began)
-
-    def count(self):
-        cursor = self.watcher.cursor()
-        cursor.execute("SELECT route, status, count(*) FROM outbox.messages"
-                       " GROUP BY 1, 2")
-        counts = cursor.fetchall()
-        for target in self.targets:
-            target.status = {status: number for route, status, number
-                             in counts if route == target.route}
 
     def quiet(self):
         """All that was committed has arrived and is shown as SENT."""

@@ -2,39 +2,67 @@
 test/demo/screen.py
 
 What a person sees of the demo: one block that is drawn again on a terminal,
-plain lines otherwise, and the reconciliation at the end.
+plain lines otherwise, and the reconciliation at the end.  No line is meant to
+be longer than WIDTH, and none of the block is longer than the terminal.
 
 SPDX-License-Identifier: PostgreSQL
 """
 
+import shutil
 import time
 
-WINDOW = 3.0        # seconds that the rates and latencies are taken over
+WIDTH = 79
+WINDOW = 3.0        # seconds that the latencies are taken over
+STALE = 2.0         # seconds; status counts that are older say so
+INDENT = 10
 
 
 def percentile(values, part):
     return values[min(len(values) - 1, int(len(values) * part))]
 
 
-def latency(values):
-    if not values:
-        return "p50     -     p99     -    "
-    return "p50 %6.1f ms p99 %6.1f ms" % (percentile(values, 0.5),
-                                          percentile(values, 0.99))
+def latency(values, part):
+    return "%.1f" % percentile(values, part) if values else "-"
+
+
+def row(target, values):
+    """One target in the block, as HEAD has it."""
+    others = " ".join("%s %d" % pair for pair in sorted(target.status.items())
+                      if pair[0] not in ("NEW", "SENT"))
+    line = " " * INDENT + "%-7s%-6s%9d%9s%9s%8d%8d  %s" % (
+        target.route, target.kind, len(target.arrived),
+        latency(values, 0.5), latency(values, 0.99),
+        target.status.get("NEW", 0), target.status.get("SENT", 0), others)
+    return line.rstrip()
+
+
+HEAD = " " * INDENT + "%-7s%-6s%9s%9s%9s%8s%8s" % (
+    "route", "kind", "delivered", "p50 ms", "p99 ms", "NEW", "SENT")
 
 
 class Screen:
     def __init__(self, terminal):
         self.terminal = terminal
-        self.began = time.monotonic()
+        self.began = None       # when the first order came
         self.drawn = 0
-        self.orders, self.targets = None, []
-        self.transactions = (self.began, 0)
+        self.orders = None
+        self.counted = (0.0, 0)     # when, how many transactions
+        self.rate = ""
+
+    def clock(self):
+        return ("%6.1f s" % (time.monotonic() - self.began)
+                if self.began else "").ljust(INDENT)
 
     def say(self, sentence):
         self.drawn = 0
-        print("%6.1f s  %s" % (time.monotonic() - self.began, sentence),
-              flush=True)
+        print(self.clock() + sentence, flush=True)
+
+    def start(self, orders):
+        """The clock starts, with the first order."""
+        self.orders, self.began = orders, time.monotonic()
+        self.counted = (self.began, 0)
+        self.say("orders come; p50 and p99: commit to arrival, last %d s"
+                 % WINDOW)
 
     def watch(self, seconds, quiet=False):
         """Shows what goes on for so long."""
@@ -44,35 +72,35 @@ class Screen:
             if left <= 0:
                 break
             time.sleep(min(left, 0.25 if self.terminal else 1.0))
-            self.orders.refresh()
+            self.orders.read_logs()
             if not quiet:
                 self.show()
 
-    def rate(self):
+    def progress(self):
         now, count = time.monotonic(), self.orders.transactions
-        before, had = self.transactions
+        before, had = self.counted
         if now - before >= 1:
-            self.transactions = (now, count)
-            self.shown_rate = (count - had) / (now - before)
-        return getattr(self, "shown_rate", 0.0)
+            self.counted = (now, count)
+            self.rate = "%.0f transactions/s, " % ((count - had)
+                                                   / (now - before))
+        rate = self.rate if self.orders.running() else ""
+        age = self.orders.counts.age()
+        return "%s%d transactions so far, %d rolled back%s" % (
+            rate, count, self.orders.rollbacks,
+            ", status %.0f s old" % age if age > STALE else "")
 
     def show(self):
         since = time.time() - WINDOW
-        lines = ["%6.1f s  %5.0f transactions/s, %d so far, %d rolled back" % (
-            time.monotonic() - self.began, self.rate(),
-            self.orders.transactions, self.orders.rollbacks)]
-        for target in self.targets:
-            status = " ".join("%s %d" % pair
-                              for pair in sorted(target.status.items()))
-            lines.append("          %-6s %-5s delivered %6d  %s  %s" % (
-                target.route, target.kind, len(target.arrived),
-                latency(target.latencies(since)), status))
-        if self.terminal and self.drawn:
-            print("\033[%dA" % self.drawn, end="")
-        for line in lines:
-            print(line + ("\033[K" if self.terminal else ""))
+        lines = [self.clock() + self.progress(), HEAD]
+        lines += [row(target, target.latencies(since))
+                  for target in self.orders.targets]
+        if self.terminal:
+            width = min(WIDTH, shutil.get_terminal_size().columns)
+            lines = ["\033[K" + line[:width] for line in lines]
+            if self.drawn:
+                print("\033[%dA" % self.drawn, end="")
+        print("\n".join(lines), flush=True)
         self.drawn = len(lines)
-        print(end="", flush=True)
 
 
 def recovery(target, restarted):
@@ -82,28 +110,45 @@ def recovery(target, restarted):
     return max(0.0, max(late, default=restarted) - restarted)
 
 
+def balance(target, restarted):
+    """What the reconciliation says of a target: label, figure, must be 0."""
+    missing, took = len(target.missing()), target.latencies()
+    again = sum(at >= restarted for at in target.again)
+    return [
+        ("committed", len(target.committed), False),
+        ("delivered", len(target.committed) - missing, False),
+        ("missing", missing, True),
+        ("not SENT in the database",
+         len(target.committed) - target.status.get("SENT", 0), True),
+        ("rolled back", len(target.rolled_back), False),
+        ("delivered, yet not committed", len(target.phantoms()), True),
+        ("sent again after the kill (1)", again, False),
+        ("sent again otherwise (1)", len(target.again) - again, False),
+        ("p50 ms, commit to arrival", latency(took, 0.5), False),
+        ("p99 ms, including the outage", latency(took, 0.99), False),
+        ("caught up after the restart, s",
+         "%.2f" % recovery(target, restarted), False),
+    ]
+
+
 def reconcile(orders, targets, restarted, screen):
     """Prints the balance; True when it is right."""
-    orders.refresh()
-    orders.count()
+    orders.counts.finish()
+    orders.read_logs()
     screen.say("reconciliation")
-    good = orders.transactions > orders.rollbacks > 0
-    for target in targets:
-        missing, phantoms = target.missing(), target.phantoms()
-        unsettled = len(target.committed) - target.status.get("SENT", 0)
-        right = not missing and not phantoms and not unsettled
-        good = good and right
-        print("  %-6s %-5s committed %6d  delivered %6d  missing %d  "
-              "rolled back %d, of these delivered %d  not SENT %d  "
-              "duplicates %d  %s"
-              % (target.route, target.kind, len(target.committed),
-                 len(target.committed) - len(missing), len(missing),
-                 len(target.rolled_back), len(phantoms), unsettled,
-                 target.count - len(target.arrived),
-                 "ok" if right else "WRONG"))
-        print("         %s over all; after the kill all was caught up %.2f s"
-              " after the restart" % (latency(target.latencies()),
-                                      recovery(target, restarted)))
-    print("  committed = delivered for each target: %s"
-          % ("yes" if good else "NO"))
-    return good
+    verdict = "OK: all that was committed was delivered, and nothing else"
+    if not orders.transactions > orders.rollbacks > 0:
+        verdict = "WRONG: too few orders to tell"
+    print("\n" + " " * 38 + "".join(
+        "%18s" % ("%s (%s)" % (t.route, t.kind)) for t in targets))
+    for cells in zip(*(balance(target, restarted) for target in targets)):
+        wrong = any(must and figure != 0 for _, figure, must in cells)
+        if wrong:
+            verdict = "WRONG: see the lines with a !"
+        print("  %-36s" % cells[0][0] + "".join(
+            "%18s" % figure for _, figure, _ in cells)
+            + (" !" if wrong else ""))
+    print("  (1) at least once: the same message, the same Outbox-Message-Id\n")
+    bold = "\033[1m%s\033[0m" if screen.terminal else "%s"
+    print(bold % verdict, flush=True)
+    return verdict.startswith("OK")

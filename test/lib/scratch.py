@@ -69,6 +69,10 @@ class Scratch:
             env.update(HOME=self.dir, USER="postgres", LOGNAME="postgres")
         return env
 
+    def program(self, name):
+        """One of the server's, which Debian keeps off the PATH."""
+        return os.path.join(self.bindir, name)
+
     def make(self, name):
         """A sub-folder that the tests may write to."""
         path = os.path.join(self.dir, name)
@@ -115,8 +119,8 @@ class Scratch:
         """Ends the servers that a test left behind, then all is gone."""
         for pidfile in glob.glob(self.dir + "/**/postmaster.pid",
                                  recursive=True):
-            self.run(["pg_ctl", "-D", os.path.dirname(pidfile), "-m",
-                      "immediate", "stop"], os.devnull)
+            self.run([self.program("pg_ctl"), "-D", os.path.dirname(pidfile),
+                      "-m", "immediate", "stop"], os.devnull)
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
@@ -150,7 +154,7 @@ max_replication_slots = 20
         self.command("initdb", "-D", self.data, "-A", "trust", "-N",
                      "-U", "postgres", "--no-locale", "-E", "UTF8")
         settings = self.SETTINGS % self.dir + "fsync = %s\n" % fsync
-        if scratch.run(["postgres", "-D", self.data, "-C",
+        if scratch.run([scratch.program("postgres"), "-D", self.data, "-C",
                         "output_plugin_libraries"], os.devnull) == 0:
             settings += ("output_plugin_libraries ="
                          " 'pgoutput, test_decoding, outbox_decoder'\n")
@@ -162,16 +166,17 @@ max_replication_slots = 20
         self.env = {"PGHOST": self.dir, "PGUSER": "postgres",
                     "PGDATABASE": "postgres"}
 
-    def command(self, *command, **more):
-        status = self.scratch.run(list(command), self.log, **more)
+    def command(self, name, *arguments, **more):
+        status = self.scratch.run([self.scratch.program(name), *arguments],
+                                  self.log, **more)
         if status != 0:
-            raise RuntimeError("%s failed, see %s" % (command[0], self.log))
+            raise RuntimeError("%s failed, see %s" % (name, self.log))
 
     def psql(self, database, sql):
         self.command("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d",
                      database, "-c", sql, env=self.env)
 
     def stop(self):
-        self.scratch.run(["pg_ctl", "-D", self.data, "-m", "immediate",
-                          "stop"], self.log)
+        self.scratch.run([self.scratch.program("pg_ctl"), "-D", self.data,
+                          "-m", "immediate", "stop"], self.log)
         shutil.rmtree(self.dir, ignore_errors=True)
