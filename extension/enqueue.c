@@ -15,6 +15,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "replication/origin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 
@@ -37,12 +38,26 @@ enqueue_hide(Enqueue *enqueue)
 	error_context_stack = &enqueue->callback;
 }
 
+/* The decoder leaves out what is written then. */
+static void
+refuse_in_settle(const char *name)
+{
+	if (replorigin_session_origin == DoNotReplicateId)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot execute %s within a write of the relay", name),
+				 errdetail("The message would not be delivered."),
+				 errhint("Remove the trigger on a table of schema outbox "
+						 "that enqueues.")));
+}
+
 void
 enqueue_begin(Enqueue *enqueue, const char *name)
 {
 	PreventCommandDuringRecovery(name);
 	PreventCommandIfReadOnly(name);
 	PreventCommandIfParallelMode(name);
+	refuse_in_settle(name);
 	enqueue->stamp = 0;
 	enqueue->context = CurrentMemoryContext;
 	leaves_open(&enqueue->leaves);
@@ -111,7 +126,8 @@ enqueue_call(FunctionCallInfo fcinfo, Enqueue *enqueue, const char *name,
 	for (int i = MESSAGE_BIZ_KEY; i <= MESSAGE_SHARDING_KEY; i++)
 		message->fields[i] = argument_text(fcinfo, first + i - MESSAGE_BIZ_KEY);
 	check_undelayed(PG_ARGISNULL(first + 6));
-	enqueue->on_duplicate = check_on_duplicate(argument_text(fcinfo, first + 7));
+	enqueue->on_duplicate =
+		check_on_duplicate(argument_text(fcinfo, first + 7));
 	message->headers = check_headers(
 		PG_ARGISNULL(first + 5) ? NULL : PG_GETARG_JSONB_P(first + 5));
 	enqueue_begin(enqueue, name);
@@ -143,5 +159,6 @@ outbox_enqueue_bytes(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(1))
 		message.payload = PG_GETARG_BYTEA_PP(1);
 	message.fields[MESSAGE_CONTENT_TYPE] = argument_text(fcinfo, 2);
-	return enqueue_call(fcinfo, &enqueue, "outbox_enqueue_bytes()", &message, 3);
+	return enqueue_call(fcinfo, &enqueue, "outbox_enqueue_bytes()", &message,
+						3);
 }

@@ -25,7 +25,7 @@ $$;
 SELECT 'outbox_test_' || oid AS slot FROM pg_database WHERE datname = current_database() \gset
 SELECT pg_create_logical_replication_slot(:'slot', 'test_decoding', true) \g /dev/null
 
-SELECT plan(7);
+SELECT plan(8);
 
 BEGIN;
 INSERT INTO test.business VALUES (1);
@@ -70,6 +70,18 @@ WHERE data LIKE 'table test%';
 SELECT is(count(*)::int, 0, 'nothing of the maintenance is left')
 FROM pg_logical_slot_peek_changes(:'slot', NULL, NULL, 'only-local', '1', 'include-xids', '0')
 WHERE data LIKE 'table outbox%';
+
+/* A message enqueued within a settle would be left out, too. */
+CREATE FUNCTION test.enqueue() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM public.outbox_enqueue('x', '1');
+	RETURN NULL;
+END
+$$;
+SELECT outbox_set('allow_unrouted', 'true') \g /dev/null
+CREATE TRIGGER enqueue AFTER INSERT ON outbox.parked FOR EACH ROW EXECUTE FUNCTION test.enqueue();
+SELECT throws_ok($$SELECT test.settle('{"park": [{"id": 4, "route": 1, "generation": 0, "shard": 0, "status": "DEAD"}]}')$$,
+	'0A000', 'cannot execute outbox_enqueue() within a write of the relay', 'a settle cannot enqueue');
 
 SELECT pg_replication_origin_drop(:'slot') \g /dev/null
 SELECT pg_drop_replication_slot(:'slot') \g /dev/null
