@@ -53,7 +53,11 @@ lease_held(void)
 {
 	LOCKTAG tag = lock_tag(OUTBOX_LOCK_LEASE);
 
+#if PG_VERSION_NUM >= 170000
+	return LockHeldByMe(&tag, ExclusiveLock, false);
+#else
 	return LockHeldByMe(&tag, ExclusiveLock);
+#endif
 }
 
 void
