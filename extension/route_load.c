@@ -98,9 +98,9 @@ load_settings(RouteCache *cache)
 		const char *value = SPI_getvalue(tuple, desc, 2);
 
 		if (strcmp(name, "max_payload") == 0)
-			cache->max_payload = setting_parse(name, value);
+			cache->max_payload = setting_stored(name, value);
 		else if (strcmp(name, "allow_unrouted") == 0)
-			cache->allow_unrouted = setting_parse(name, value) != 0;
+			cache->allow_unrouted = setting_stored(name, value) != 0;
 	}
 }
 

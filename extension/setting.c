@@ -83,14 +83,36 @@ setting_default(const char *name)
 	return setting_find(name)->default_value;
 }
 
+static bool
+value_in_range(const Setting *setting, const char *value, int *result)
+{
+	return value_parse(setting, value, result) && *result >= setting->min &&
+		   *result <= setting->max;
+}
+
+int64
+setting_stored(const char *name, const char *value)
+{
+	const Setting *setting = setting_find(name);
+	int result;
+
+	if (value_in_range(setting, value, &result))
+		return result;
+	ereport(WARNING, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					  errmsg("setting \"%s\" is stored with an invalid value "
+							 "\"%s\", using its default",
+							 name, value),
+					  errhint("Set it by outbox_set().")));
+	return setting->default_value;
+}
+
 int64
 setting_parse(const char *name, const char *value)
 {
 	const Setting *setting = setting_find(name);
 	int result;
 
-	if (!value_parse(setting, value, &result) || result < setting->min ||
-		result > setting->max)
+	if (!value_in_range(setting, value, &result))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("invalid value for setting \"%s\": \"%s\"", name,
 							   value),
@@ -171,7 +193,7 @@ outbox_get(PG_FUNCTION_ARGS)
 			   " WHERE name OPERATOR(pg_catalog.=) $1",
 			   1, types, values);
 	if (SPI_processed > 0)
-		value = setting_parse(
+		value = setting_stored(
 			setting->name,
 			SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
 	owner_leave(&owner);

@@ -18,4 +18,10 @@
 extern int64 setting_default(const char *name);
 extern int64 setting_parse(const char *name, const char *value);
 
+/*
+ * setting_stored gives a value that was stored; with a warning the default
+ * when it is not in range, as after a restore from another version.
+ */
+extern int64 setting_stored(const char *name, const char *value);
+
 #endif /* OUTBOX_SETTING_H */

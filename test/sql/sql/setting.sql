@@ -22,6 +22,12 @@ SELECT outbox_set('max_payload', '3');
 SELECT outcome($$SELECT outbox_enqueue('x', '1234')$$), outcome($$SELECT outbox_enqueue('x', '123')$$);
 ROLLBACK;
 SELECT outcome($$SELECT outbox_enqueue('x', '1234')$$);
+-- one that this version does not allow hinders nobody
+BEGIN;
+INSERT INTO outbox.setting VALUES ('max_payload', '1TB'), ('allow_unrouted', 'at night');
+SELECT outbox_enqueue('x', '1234') > 0 AS id;
+SELECT outbox_get('max_payload');
+ROLLBACK;
 BEGIN READ ONLY;
 SELECT outbox_get('max_payload');
 SELECT outbox_set('max_payload', '3');
