@@ -48,6 +48,7 @@ leaf_init(Leaves *leaves, Relation rel)
 {
 	ResultRelInfo *leaf = makeNode(ResultRelInfo);
 
+	message_check_columns(RelationGetDescr(rel));
 	InitResultRelInfo(leaf, rel, 0, NULL, 0);
 	ExecOpenIndices(leaf, false);
 	leaf_trust_bounds(leaf, leaves->estate);
@@ -99,7 +100,11 @@ leaves_lock(Leaves *leaves, Message *message)
 		MemoryContext old = MemoryContextSwitchTo(leaves->estate->es_query_cxt);
 		Relation rel = leaf_open_relation(message);
 
-		leaves->leaf[message->generation][number] = leaf_init(leaves, rel);
+		/* The lock may have brought news of another generation. */
+		if (leaves->leaf[message->generation][number] == NULL)
+			leaves->leaf[message->generation][number] = leaf_init(leaves, rel);
+		else
+			table_close(rel, NoLock);
 		MemoryContextSwitchTo(old);
 	}
 }

@@ -31,7 +31,9 @@ extern void leaves_close(Leaves *leaves);
 /*
  * leaves_lock opens the leaf for the message's shard in the current
  * generation and sets message->generation.  The lock comes first: only then
- * is it certain which routes and which generation are current.
+ * is it certain which routes are current.  The generation is the one that was
+ * current before the lock, or at the last message when the leaf was open: a
+ * newer one may have come, which does no harm.
  */
 extern void leaves_lock(Leaves *leaves, Message *message);
 

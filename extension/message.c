@@ -40,6 +40,17 @@ message_shard(const text *key)
 	return shard_of(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
 }
 
+/* Of the bytes in network order, so that it is the same on any machine. */
+static int32
+shard_of_id(int64 id)
+{
+	unsigned char bytes[sizeof(id)];
+
+	for (int i = 0; i < (int) sizeof(id); i++)
+		bytes[i] = (unsigned char) (id >> (8 * (sizeof(id) - 1 - i)));
+	return shard_of(bytes, sizeof(bytes));
+}
+
 void
 message_place(Message *message)
 {
@@ -50,7 +61,7 @@ message_place(Message *message)
 	if (key != NULL)
 		message->shard_id = message_shard(key);
 	else
-		message->shard_id = shard_of(&message->id, sizeof(message->id));
+		message->shard_id = shard_of_id(message->id);
 }
 
 /* The length word is reserved first, so that the text is written only once. */
@@ -77,11 +88,28 @@ message_render(Jsonb *json)
 }
 
 void
-message_form(const Message *message, TupleDesc desc, Datum *values, bool *nulls)
+message_check_columns(TupleDesc desc)
 {
 	if (desc->natts < COLUMNS)
 		elog(ERROR, "outbox.message has %d columns instead of %d", desc->natts,
 			 (int) COLUMNS);
+	for (int i = COLUMNS; i < desc->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(desc, i);
+
+		if (!column->attisdropped && column->attgenerated == '\0')
+			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+							errmsg("outbox.message has a column \"%s\" that "
+								   "is not of the extension",
+								   NameStr(column->attname)),
+							errhint("Drop the column. Only generated columns "
+									"can be added.")));
+	}
+}
+
+void
+message_form(const Message *message, TupleDesc desc, Datum *values, bool *nulls)
+{
 	memset(nulls, true, desc->natts * sizeof(bool));
 	memset(nulls, false, COL_FIELDS * sizeof(bool));
 	nulls[COL_DELIVER_AT] = true;

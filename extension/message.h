@@ -42,13 +42,25 @@ typedef struct Message
 /* message_shard gives murmur2 of the key's bytes, masked, modulo 1024. */
 extern int32 message_shard(const text *key);
 
-/* message_place sets shard_id from the keys, or from the id without one. */
+/*
+ * message_place sets shard_id from the keys, or without one from the id's 8
+ * bytes, the highest first.
+ */
 extern void message_place(Message *message);
 
 /* message_render gives a jsonb as the bytes that will be sent, in UTF-8. */
 extern bytea *message_render(Jsonb *json);
 
-/* message_form puts the message into the columns of outbox.message. */
+/*
+ * message_check_columns raises when outbox.message has columns that
+ * message_form cannot fill: the server's own error would show the payload.
+ */
+extern void message_check_columns(TupleDesc desc);
+
+/*
+ * message_form puts the message into the columns of outbox.message, which
+ * message_check_columns has seen.
+ */
 extern void message_form(const Message *message, TupleDesc desc, Datum *values,
 						 bool *nulls);
 

@@ -17,3 +17,10 @@ FROM generate_series(1, 20000) i;
 SELECT min(n) > 2000 AND max(n) < 3000 AS even
 FROM (SELECT count(*) AS n FROM generate_series(1, 20000) i GROUP BY outbox_shard(i::text) / 128) s;
 EXPLAIN (COSTS OFF, VERBOSE) SELECT outbox_shard('21');
+-- without a key the id's bytes, the highest first: murmur2 of X'0000011F71FB04CB'
+BEGIN;
+SELECT outbox_set('allow_unrouted', 'true');
+ALTER SEQUENCE outbox.message_id_seq RESTART 1234567890123;
+SELECT outbox_enqueue('x', '1');
+SELECT id, shard_id FROM outbox.message;
+ROLLBACK;

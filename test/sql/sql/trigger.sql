@@ -53,3 +53,12 @@ SELECT (SELECT count(*) FROM seen) = (SELECT count(*) FROM outbox.message_0_0 WH
 DROP TRIGGER see ON outbox.message_0_0;
 DROP TABLE seen, business;
 DROP FUNCTION see, business_row, business_statement;
+-- columns of others: refused, unless the server fills them
+BEGIN;
+ALTER TABLE outbox.message ADD COLUMN note text NOT NULL DEFAULT 'x';
+SELECT outcome($$SELECT outbox_enqueue('x', '1')$$);
+ALTER TABLE outbox.message DROP COLUMN note;
+ALTER TABLE outbox.message ADD COLUMN size int GENERATED ALWAYS AS (octet_length(payload)) STORED;
+SELECT outbox_enqueue('x', '12345') AS id \gset
+SELECT size FROM outbox.message WHERE id = :id;
+ROLLBACK;
