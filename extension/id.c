@@ -10,14 +10,19 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 
-/* What one row of outbox.cluster is found by. */
-static Oid key_types[] = {INT8OID, OIDOID};
+/*
+ * What one row of outbox.cluster is found by.  The schema's OID tells a
+ * restore into the same database from what was there before.
+ */
+#define KEYS 3
+static Oid key_types[KEYS] = {INT8OID, OIDOID, OIDOID};
 
 /*
  * Every place that remembers ids, and the bases themselves: a place whose
@@ -41,14 +46,15 @@ static const char find_base[] =
 
 static const char insert_row[] =
 	"INSERT INTO outbox.cluster"
-	" (system_identifier, database_oid, base, era, armed)"
-	" VALUES ($1, $2, $3, $4, $5)";
+	" (system_identifier, database_oid, schema_oid, base, era, armed)"
+	" VALUES ($1, $2, $3, $4, $5, $6)";
 
 static void
 key_values(Datum *values)
 {
 	values[0] = Int64GetDatum((int64) GetSystemIdentifier());
 	values[1] = ObjectIdGetDatum(MyDatabaseId);
+	values[2] = ObjectIdGetDatum(get_namespace_oid(OUTBOX_SCHEMA, false));
 }
 
 /* The one value of the row just read; fallback when it is NULL or missing. */
@@ -68,13 +74,14 @@ one_value(int64 fallback)
 bool
 id_read_base(int64 *base)
 {
-	Datum values[2];
+	Datum values[KEYS];
 
 	key_values(values);
 	owner_read("SELECT base FROM outbox.cluster"
 			   " WHERE system_identifier OPERATOR(pg_catalog.=) $1"
-			   " AND database_oid OPERATOR(pg_catalog.=) $2",
-			   2, key_types, values);
+			   " AND database_oid OPERATOR(pg_catalog.=) $2"
+			   " AND schema_oid OPERATOR(pg_catalog.=) $3",
+			   KEYS, key_types, values);
 	*base = one_value(0);
 	return SPI_processed > 0;
 }
@@ -95,14 +102,14 @@ prefix_check(int64 prefix)
 static void
 insert_cluster(int64 base, int64 era)
 {
-	Oid types[] = {INT8OID, OIDOID, INT8OID, INT4OID, BOOLOID};
-	Datum values[5];
+	Oid types[] = {INT8OID, OIDOID, OIDOID, INT8OID, INT4OID, BOOLOID};
+	Datum values[lengthof(types)];
 
 	prefix_check(base);
 	key_values(values);
-	values[2] = Int64GetDatum(base);
-	values[3] = Int32GetDatum((int32) era);
-	values[4] = BoolGetDatum(era == 1);
+	values[KEYS] = Int64GetDatum(base);
+	values[KEYS + 1] = Int32GetDatum((int32) era);
+	values[KEYS + 2] = BoolGetDatum(era == 1);
 	if (SPI_execute_with_args(insert_row, lengthof(types), types, values, NULL,
 							  false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "could not insert into outbox.cluster");
@@ -128,10 +135,14 @@ id_register(void)
 {
 	Oid cluster = outbox_relid("cluster");
 	Owner owner;
+	int64 base;
 
-	LockRelationOid(cluster, ShareRowExclusiveLock);
 	owner_enter(&owner, cluster);
-	register_locked();
+	if (!id_read_base(&base))
+	{
+		LockRelationOid(cluster, ShareRowExclusiveLock);
+		register_locked();
+	}
 	owner_leave(&owner);
 }
 

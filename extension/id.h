@@ -23,16 +23,16 @@
 extern int64 id_next(void);
 
 /*
- * id_read_base reads the base of this system identifier and database, false
- * when there is none yet.  Between owner_enter and owner_leave.
+ * id_read_base reads the base of this system identifier, database and schema,
+ * false when there is none yet.  Between owner_enter and owner_leave.
  */
 extern bool id_read_base(int64 *base);
 
 /*
- * id_register makes the row of outbox.cluster for this system identifier and
- * database unless it is there: base above every id recorded here, era above
- * every other, armed when there is no other.  Holds a lock against others who
- * would until the transaction ends.
+ * id_register makes the row of outbox.cluster for this system identifier,
+ * database and schema unless it is there: base above every id recorded here,
+ * era above every other, armed when there is no other.  Where it has to, it
+ * holds a lock against others who would until the transaction ends.
  */
 extern void id_register(void);
 

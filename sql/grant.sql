@@ -15,7 +15,7 @@ BEGIN
 	PERFORM outbox.register();
 	UPDATE outbox.cluster SET armed = true
 	WHERE system_identifier = outbox.system_identifier()
-		AND database_oid = outbox.database_oid() AND NOT armed;
+		AND database_oid = outbox.database_oid() AND schema_oid = outbox.schema_oid() AND NOT armed;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.outbox_arm() IS 'this copy is to deliver from now on; the relay sees it at its next start';

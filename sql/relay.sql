@@ -32,13 +32,19 @@ COMMENT ON FUNCTION @extschema@.outbox_next_xid() IS 'above every transaction id
 
 CREATE FUNCTION outbox.register() RETURNS void
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'outbox_register';
-COMMENT ON FUNCTION outbox.register() IS 'gives this system identifier and database a row in outbox.cluster';
+COMMENT ON FUNCTION outbox.register() IS 'gives this system identifier, database and schema a row in outbox.cluster';
 
 CREATE FUNCTION outbox.database_oid() RETURNS oid
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 	AS 'SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()';
 COMMENT ON FUNCTION outbox.database_oid() IS 'OID of this database';
+
+CREATE FUNCTION outbox.schema_oid() RETURNS oid
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	AS $$SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'outbox'$$;
+COMMENT ON FUNCTION outbox.schema_oid() IS 'OID of schema outbox: another one after a restore';
 
 CREATE FUNCTION @extschema@.outbox_lease(instance text) RETURNS boolean
 	LANGUAGE c VOLATILE STRICT SECURITY DEFINER
@@ -113,7 +119,8 @@ BEGIN ATOMIC
 	SELECT NOT EXISTS (SELECT FROM outbox.cluster)
 		OR EXISTS (SELECT FROM outbox.cluster
 				   WHERE armed AND system_identifier = outbox.system_identifier()
-					   AND database_oid = outbox.database_oid());
+					   AND database_oid = outbox.database_oid()
+					   AND schema_oid = outbox.schema_oid());
 END;
 COMMENT ON FUNCTION outbox.is_armed() IS 'false in a copy until outbox_arm()';
 
@@ -149,7 +156,8 @@ BEGIN
 
 	armed := outbox.is_armed();
 	SELECT c.era INTO here_era FROM outbox.cluster AS c
-	WHERE c.system_identifier = sysid AND c.database_oid = outbox.database_oid();
+	WHERE c.system_identifier = sysid AND c.database_oid = outbox.database_oid()
+		AND c.schema_oid = outbox.schema_oid();
 	SELECT r.system_identifier = sysid AND r.database_oid = outbox.database_oid()
 	INTO same FROM outbox.relay AS r;
 
@@ -164,7 +172,7 @@ BEGIN
 		system_identifier = sysid, database_oid = outbox.database_oid(), timeline = tli
 	RETURNING r.run, r."position", r.system_identifier, r.timeline
 	INTO run, "position", system_identifier, timeline;
-	schema_oid := (SELECT n.oid FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'outbox');
+	schema_oid := outbox.schema_oid();
 END
 $$;
 COMMENT ON FUNCTION @extschema@.outbox_start(text, name) IS 'begins a new run of the relay: no settle of an older one is accepted any more';
@@ -398,7 +406,7 @@ BEGIN ATOMIC
 		| CASE WHEN s.is_called THEN s.last_value ELSE 0 END
 	FROM outbox.cluster AS c CROSS JOIN outbox.message_id_seq AS s
 	WHERE c.system_identifier = outbox.system_identifier()
-		AND c.database_oid = outbox.database_oid();
+		AND c.database_oid = outbox.database_oid() AND c.schema_oid = outbox.schema_oid();
 END;
 COMMENT ON FUNCTION outbox.last_id() IS 'no message has a greater id now';
 

@@ -92,15 +92,19 @@ BEGIN
 END
 $$;
 
-/* One row per system identifier and database that has ever enqueued here. */
+/*
+ * One row per system identifier, database and schema that has ever enqueued
+ * here.  A restore into the same database makes the schema anew.
+ */
 CREATE TABLE outbox.cluster (
 	system_identifier bigint NOT NULL,
 	database_oid oid NOT NULL,
+	schema_oid oid NOT NULL,
 	base bigint NOT NULL CHECK (base BETWEEN 0 AND 65535),
 	era integer NOT NULL CHECK (era > 0),
 	armed boolean NOT NULL,
 	first_seen timestamptz NOT NULL DEFAULT pg_catalog.now(),
-	PRIMARY KEY (system_identifier, database_oid)
+	PRIMARY KEY (system_identifier, database_oid, schema_oid)
 );
 COMMENT ON TABLE outbox.cluster IS 'where this database has lived: keeps ids unique over restores and tells a copy from the original';
 

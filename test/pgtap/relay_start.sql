@@ -63,7 +63,7 @@ SELECT ok("position" IS NULL AND noted_id IS NULL AND noted_xid IS NULL,
 	'a start on another server forgets position and note') FROM outbox.relay;
 
 /* A copy: the table knows other places, not this one. */
-INSERT INTO outbox.cluster VALUES (4711, 1, 0, 7, true);
+INSERT INTO outbox.cluster VALUES (4711, 1, 1, 0, 7, true);
 SELECT armed FROM outbox_start('b', 's2') \gset copy_
 SELECT ok(NOT :'copy_armed'::boolean, 'a copy is not armed');
 SELECT outbox_arm() \g /dev/null

@@ -1,8 +1,9 @@
 # test/t/203_copies.pl
 #
 # A copy of a database, by CREATE DATABASE ... TEMPLATE or by pg_dump and
-# pg_restore into another cluster, has the messages of the original.  A relay
-# there delivers nothing until a person says that it is to.
+# pg_restore, into another cluster or over the original, has the messages of
+# the original.  A relay there delivers nothing until a person says that it is
+# to.
 #
 # SPDX-License-Identifier: PostgreSQL
 use strict;
@@ -116,6 +117,20 @@ wait_until_quiet($node);
 is_deeply([ ids_at($receiver, '/hook') ],
 	[ @sent, @open, $next ], 'the original delivers its own, once each');
 is($relay->stop, 0, 'the relay ends when asked');
+
+# Restored over itself it has the ids that were given before the dump, not
+# those since.
+$next = enqueue($node, 'order.created', { lost => 1 });
+$node->command_ok(
+	[
+		'pg_restore', '-e', '--clean', '--if-exists', '-d',
+		$node->connstr('postgres'), $dump
+	],
+	'the dump can be restored over the original');
+is($node->safe_psql('postgres', 'SELECT armed FROM outbox_relay_status()'),
+	'f', 'it is a copy now');
+my $again = enqueue($node, 'order.created', { again => 1 });
+cmp_ok($again >> 47, '>', $next >> 47, 'and ids are not given twice');
 $receiver->stop;
 $node->stop;
 $elsewhere->stop;

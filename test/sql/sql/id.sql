@@ -13,6 +13,22 @@ SELECT outbox_enqueue('i', '2') >> 47 AS prefix;
 SELECT count(*) FROM outbox.cluster;
 ROLLBACK;
 SELECT outbox_enqueue('i', '3') >> 47 AS prefix;
+-- where the row is there, nobody who makes a route holds up others
+BEGIN;
+SELECT outbox_route_create('unlocked', 'http', 'http://h/') > 0 AS id;
+SELECT count(*) AS locks FROM pg_locks
+WHERE pid = pg_backend_pid() AND relation = 'outbox.cluster'::regclass AND mode LIKE 'Share%Exclusive%';
+ROLLBACK;
+-- a restore into the same database makes the schema anew
+BEGIN;
+SELECT is_armed FROM outbox.is_armed();
+UPDATE outbox.cluster SET schema_oid = 1;
+SELECT is_armed FROM outbox.is_armed();
+SELECT outbox_enqueue('i', '4') >> 47 AS prefix, outbox.last_id() >> 47 AS last_prefix;
+SELECT schema_oid = 'outbox'::regnamespace AS here, base, era, armed FROM outbox.cluster ORDER BY era;
+SELECT outbox_arm();
+SELECT schema_oid = 'outbox'::regnamespace AS here, armed FROM outbox.cluster ORDER BY era;
+ROLLBACK;
 -- above every id that is recorded anywhere
 CREATE FUNCTION next_prefix(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
