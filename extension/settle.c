@@ -54,13 +54,15 @@ static Statement check_statement = {
 	{INT8OID, INT8OID, OIDOID, INT4OID, PG_LSNOID},
 	NULL};
 
+/* sent is of facts too: how many deliveries each route had. */
 static Statement resolved_statement = {
-	NULL,
-	"INSERT INTO outbox.resolved (generation, ids, resolved_at, epoch)"
-	" SELECT g, r, clock_timestamp(), $3"
-	" FROM unnest($1, $2) AS u (g, r) WHERE NOT isempty(r)",
-	3,
-	{INT2ARRAYOID, INT8MULTIRANGEARRAYOID, INT8OID},
+	"sent",
+	"INSERT INTO outbox.resolved (generation, ids, resolved_at, epoch, sent)"
+	" SELECT g, r, clock_timestamp(), $3, $4 -> g::text"
+	" FROM unnest($1, $2) AS u (g, r)"
+	" WHERE NOT isempty(r) OR $4 ? g::text",
+	4,
+	{INT2ARRAYOID, INT8MULTIRANGEARRAYOID, INT8OID, JSONBOID},
 	NULL};
 
 static Statement merge_statement = {
@@ -231,36 +233,47 @@ claim_require(Claim claim, bool has_position, XLogRecPtr position)
 						   "the one on which the run began.")));
 }
 
-static void
-resolved_write(FunctionCallInfo fcinfo, int64 epoch)
+/* The value of the fact that the statement is about; NULL: not said. */
+static Jsonb *
+fact_find(Jsonb *facts, const Statement *statement)
 {
-	Datum values[3];
+	JsonbValue *value;
+
+	if (facts == NULL)
+		return NULL;
+	value = getKeyJsonValueFromContainer(&facts->root, statement->fact,
+										 (int) strlen(statement->fact), NULL);
+	return value == NULL ? NULL : JsonbValueToJsonb(value);
+}
+
+static void
+resolved_write(FunctionCallInfo fcinfo, int64 epoch, Jsonb *facts)
+{
+	Jsonb *sent = fact_find(facts, &resolved_statement);
+	Datum values[4];
 
 	if (PG_ARGISNULL(4) || PG_ARGISNULL(5))
 		return;
 	values[0] = PG_GETARG_DATUM(4);
 	values[1] = PG_GETARG_DATUM(5);
 	values[2] = Int64GetDatum(epoch);
-	(void) statement_run(&resolved_statement, values, NULL);
+	values[3] = JsonbPGetDatum(sent);
+	(void) statement_run(&resolved_statement, values,
+						 sent == NULL ? "   n" : "    ");
 }
 
 static void
 facts_write(Jsonb *facts, int64 run)
 {
-	if (!JB_ROOT_IS_OBJECT(facts))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("facts must be a JSON object")));
 	for (size_t i = 0; i < lengthof(fact_statements); i++)
 	{
 		Statement *statement = &fact_statements[i];
-		JsonbValue *array;
+		Jsonb *array = fact_find(facts, statement);
 		Datum values[2];
 
-		array = getKeyJsonValueFromContainer(
-			&facts->root, statement->fact, (int) strlen(statement->fact), NULL);
 		if (array == NULL)
 			continue;
-		values[0] = JsonbPGetDatum(JsonbValueToJsonb(array));
+		values[0] = JsonbPGetDatum(array);
 		values[1] = Int64GetDatum(run);
 		(void) statement_run(statement, values, NULL);
 	}
@@ -270,11 +283,15 @@ static void
 settle_write(FunctionCallInfo fcinfo, Claim claim)
 {
 	bool has_position = !PG_ARGISNULL(3);
+	Jsonb *facts = PG_ARGISNULL(6) ? NULL : PG_GETARG_JSONB_P(6);
 
 	claim_require(claim, has_position, has_position ? PG_GETARG_LSN(3) : 0);
-	resolved_write(fcinfo, claim_epoch(claim));
-	if (!PG_ARGISNULL(6))
-		facts_write(PG_GETARG_JSONB_P(6), claim.run);
+	if (facts != NULL && !JB_ROOT_IS_OBJECT(facts))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("facts must be a JSON object")));
+	resolved_write(fcinfo, claim_epoch(claim), facts);
+	if (facts != NULL)
+		facts_write(facts, claim.run);
 }
 
 static void

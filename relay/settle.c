@@ -15,6 +15,18 @@
 
 /* ---------- resolved ---------- */
 
+/* Its resolved ids may be none: a retry or the backlog was delivered. */
+static bool
+is_told(const Facts *facts, int i)
+{
+	if (facts->resolved[i].count > 0)
+		return true;
+	for (uint32_t k = 0; k < facts->sent.count; k++)
+		if (facts->sent.items[k].generation == i - 1)
+			return true;
+	return false;
+}
+
 static void
 render_resolved(SettleValues *values, const Facts *facts)
 {
@@ -23,9 +35,7 @@ render_resolved(SettleValues *values, const Facts *facts)
 
 	for (int i = 0; i < FACTS_GENERATIONS; i++)
 	{
-		sets[i] = facts->resolved[i].count > 0
-					  ? idset_format(&facts->resolved[i])
-					  : NULL;
+		sets[i] = is_told(facts, i) ? idset_format(&facts->resolved[i]) : NULL;
 		room += sets[i] != NULL ? strlen(sets[i]) + 3 : 0;
 	}
 	values->resolved = mem_alloc(room);
@@ -176,6 +186,31 @@ unparks(const Facts *facts)
 	return array;
 }
 
+/* {"generation": {"route": count}} */
+static json_t *
+sent(const Facts *facts)
+{
+	json_t *object = json_object();
+
+	for (uint32_t i = 0; i < facts->sent.count; i++)
+	{
+		const FactSent *s = &facts->sent.items[i];
+		char generation[8], route[8];
+		json_t *counts;
+
+		snprintf(generation, sizeof(generation), "%d", s->generation);
+		snprintf(route, sizeof(route), "%d", s->route_id);
+		counts = json_object_get(object, generation);
+		if (counts == NULL)
+		{
+			counts = json_object();
+			json_object_set_new(object, generation, counts);
+		}
+		json_object_set_new(counts, route, json_integer(s->count));
+	}
+	return object;
+}
+
 static json_t *
 answer(const Outcome *outcome)
 {
@@ -214,12 +249,12 @@ attempts(const Facts *facts)
 }
 
 static void
-set_array(json_t *object, const char *name, uint32_t count, json_t *array)
+set_fact(json_t *object, const char *name, uint32_t count, json_t *fact)
 {
 	if (count > 0)
-		json_object_set_new(object, name, array);
+		json_object_set_new(object, name, fact);
 	else
-		json_decref(array);
+		json_decref(fact);
 }
 
 static char *
@@ -228,11 +263,12 @@ render_facts(const Facts *facts)
 	json_t *object = json_object();
 	char *rendered = NULL;
 
-	set_array(object, "backlog", facts->segments.count, segments(facts));
-	set_array(object, "progress", facts->progress.count, progress(facts));
-	set_array(object, "park", facts->parks.count, parks(facts));
-	set_array(object, "unpark", facts->unparks.count, unparks(facts));
-	set_array(object, "attempts", facts->attempts.count, attempts(facts));
+	set_fact(object, "backlog", facts->segments.count, segments(facts));
+	set_fact(object, "progress", facts->progress.count, progress(facts));
+	set_fact(object, "park", facts->parks.count, parks(facts));
+	set_fact(object, "unpark", facts->unparks.count, unparks(facts));
+	set_fact(object, "sent", facts->sent.count, sent(facts));
+	set_fact(object, "attempts", facts->attempts.count, attempts(facts));
 	if (json_object_size(object) > 0)
 		rendered = json_dumps(object, JSON_COMPACT);
 	json_decref(object);

@@ -155,9 +155,11 @@ CREATE TABLE outbox.resolved (
 	generation smallint NOT NULL,
 	ids int8multirange NOT NULL,
 	resolved_at timestamptz NOT NULL,
-	epoch bigint NOT NULL
+	epoch bigint NOT NULL,
+	/* deliveries told by the same settle: {"route_id": count} */
+	sent jsonb
 );
-COMMENT ON TABLE outbox.resolved IS 'ids whose every route is delivered, or has a row in backlog or parked';
+COMMENT ON TABLE outbox.resolved IS 'ids whose every route is delivered, or has a row in backlog or parked; how many deliveries each route had';
 
 /* Up to 1,000 messages of one route, in the order in which they are to go. */
 CREATE TABLE outbox.backlog (

@@ -44,9 +44,9 @@ LEFT JOIN LATERAL (
 COMMENT ON VIEW outbox.messages IS 'one row for each message and route, with its status; ask by id';
 
 CREATE FUNCTION @extschema@.outbox_status()
-	RETURNS TABLE (route_id smallint, route text, kind text, state text, backlog bigint,
-		new bigint, claimed bigint, failed bigint, dead bigint, cancelled bigint,
-		oldest timestamptz, next_retry_time timestamptz, last_error text, last_error_time timestamptz)
+	RETURNS TABLE (route_id smallint, route text, kind text, state text, sent bigint, rate float8,
+		backlog bigint, new bigint, claimed bigint, failed bigint, dead bigint, cancelled bigint,
+		oldest_age interval, next_retry_time timestamptz, last_error text, last_error_time timestamptz)
 	LANGUAGE sql STABLE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
@@ -59,15 +59,22 @@ BEGIN ATOMIC
 			count(*) FILTER (WHERE p.status = 'CANCELLED') AS cancelled,
 			min(p.next_retry_time) FILTER (WHERE p.status = 'FAILED') AS next_retry_time
 		FROM outbox.parked AS p GROUP BY p.route_id
+	), deliveries AS (
+		SELECT e.key::smallint AS route_id, sum(e.value::bigint)::bigint AS sent,
+			coalesce(sum(e.value::bigint) FILTER (
+				WHERE d.resolved_at > statement_timestamp() - interval '10 seconds'), 0)::float8 / 10 AS rate
+		FROM outbox.resolved AS d CROSS JOIN LATERAL jsonb_each_text(d.sent) AS e
+		GROUP BY e.key
 	), segments AS (
 		SELECT b.route_id, sum(cardinality(b.ids)
 			- coalesce((SELECT sum(upper(d) - lower(d)) FROM unnest(b.done) AS d), 0))::bigint AS backlog
 		FROM outbox.backlog AS b GROUP BY b.route_id
 	)
-	SELECT r.id, r.name, r.kind, r.state, coalesce(s.backlog, 0),
+	SELECT r.id, r.name, r.kind, r.state, coalesce(d.sent, 0), coalesce(d.rate, 0),
+		coalesce(s.backlog, 0),
 		coalesce(p.new, 0), coalesce(p.claimed, 0), coalesce(p.failed, 0),
 		coalesce(p.dead, 0), coalesce(p.cancelled, 0),
-		(SELECT min(m.create_time) FROM outbox.message AS m WHERE m.id = ANY (ARRAY[
+		(SELECT statement_timestamp() - min(m.create_time) FROM outbox.message AS m WHERE m.id = ANY (ARRAY[
 			(SELECT b.first_id FROM outbox.backlog AS b WHERE b.route_id = r.id
 			 ORDER BY b.seq LIMIT 1),
 			(SELECT w.message_id FROM outbox.parked AS w WHERE w.route_id = r.id
@@ -77,6 +84,7 @@ BEGIN ATOMIC
 	FROM outbox.route AS r
 	LEFT JOIN parked AS p ON p.route_id = r.id
 	LEFT JOIN segments AS s ON s.route_id = r.id
+	LEFT JOIN deliveries AS d ON d.route_id = r.id
 	LEFT JOIN LATERAL (
 		SELECT l.last_error, l.update_time FROM outbox.parked AS l
 		WHERE l.route_id = r.id AND l.last_error IS NOT NULL
@@ -84,7 +92,7 @@ BEGIN ATOMIC
 	WHERE r.state <> 'dropped' OR p.route_id IS NOT NULL OR s.route_id IS NOT NULL
 	ORDER BY r.id;
 END;
-COMMENT ON FUNCTION @extschema@.outbox_status() IS 'each route: what waits, what failed, how old the oldest is (create_time), the last error';
+COMMENT ON FUNCTION @extschema@.outbox_status() IS 'each route: deliveries so far and a second (of the last ten), what waits, what failed, the age of the oldest that waits, the last error';
 
 /* LSNs of a standby are those it has replayed. */
 CREATE FUNCTION outbox.wal_end() RETURNS pg_lsn

@@ -51,6 +51,7 @@ facts_reset(Facts *facts)
 	ARRAY_RESET(&facts->progress);
 	ARRAY_RESET(&facts->parks);
 	ARRAY_RESET(&facts->unparks);
+	ARRAY_RESET(&facts->sent);
 	ARRAY_RESET(&facts->attempts);
 	facts_init(facts);
 }

@@ -2,7 +2,8 @@
  * relay/core/facts.h
  *
  * What one outbox_settle will say.  Only facts that stay true, never
- * increments, so that saying them twice does no harm.  Collected by the
+ * increments, so that saying them twice does no harm; attempts and counts of
+ * deliveries are events, told by the one settle that is tried.  Collected by the
  * routes, rendered to SQL parameters by settle.c.
  *
  * SPDX-License-Identifier: PostgreSQL
@@ -68,6 +69,14 @@ typedef struct FactUnpark
 	int16_t route_id;
 } FactUnpark;
 
+/* Deliveries, not messages: one with two routes counts for each. */
+typedef struct FactSent
+{
+	int16_t route_id;
+	int16_t generation;
+	uint32_t count;
+} FactSent;
+
 typedef struct FactAttempt
 {
 	int64_t id;
@@ -92,6 +101,7 @@ typedef struct Facts
 	FACTS_ARRAY(FactProgress) progress;
 	FACTS_ARRAY(FactPark) parks;
 	FACTS_ARRAY(FactUnpark) unparks;
+	FACTS_ARRAY(FactSent) sent; /* of each route and generation one */
 	FACTS_ARRAY(FactAttempt) attempts;
 	uint64_t position; /* P; 0: leave it as it is */
 	uint32_t count;    /* facts added since the reset */

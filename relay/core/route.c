@@ -270,6 +270,7 @@ delivered(Route *route, Item *item)
 	Engine *engine = route->engine;
 	Facts *facts = engine_facts(engine);
 
+	route->sent[item->message->generation + 1]++;
 	if (item->message->commit_time > 0)
 		histogram_observe(&route->stats.commit_to_delivered,
 						  engine->wall_us - item->message->commit_time);
@@ -427,6 +428,16 @@ route_requeue(Route *route)
 
 /* ---------- settle ---------- */
 
+static void
+flush_sent(Route *route, Facts *facts)
+{
+	for (int i = 0; i < FACTS_GENERATIONS; i++)
+		if (route->sent[i] > 0)
+			*ARRAY_PUSH(&facts->sent) =
+				(FactSent){route->spec.id, (int16_t) (i - 1), route->sent[i]};
+	memset(route->sent, 0, sizeof(route->sent));
+}
+
 void
 route_flush(Route *route, Facts *facts)
 {
@@ -446,6 +457,7 @@ route_flush(Route *route, Facts *facts)
 			route->seq_written = route->seq_next - 1;
 		route->backlog_ids += written;
 	}
+	flush_sent(route, facts);
 	TAILQ_CONCAT(&route->rows_out, &route->rows_new, in_unsettled);
 	for (uint32_t i = 0; i < route->dead_new.count; i++)
 		*ARRAY_PUSH(&route->dead_out) = route->dead_new.items[i];

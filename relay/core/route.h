@@ -166,6 +166,7 @@ struct Route
 	int64_t missing_since_ms; /* 0: none is missing */
 	int64_t average_bytes;    /* of a body */
 
+	uint32_t sent[FACTS_GENERATIONS]; /* delivered since the last settle */
 	RouteStats stats;
 	Route *next; /* in the engine, by id */
 };

@@ -25,10 +25,14 @@ CREATE FUNCTION test.settle(VARIADIC ids bigint[]) RETURNS void LANGUAGE sql AS 
 	SELECT outbox_settle(run, system_identifier, timeline, NULL, '{0}',
 		ARRAY[(SELECT range_agg(int8range(i, i, '[]')) FROM unnest(ids) AS i)], NULL) FROM test.run
 $$;
-/* Each is a transaction of its own: a note is never used by the one that made it. */
+/*
+ * Each is a transaction of its own: a note is never used by the one that made
+ * it.  What is merged is older than ten seconds.
+ */
 CREATE PROCEDURE test.maintain(times int DEFAULT 1) LANGUAGE plpgsql AS $$
 BEGIN
 	FOR i IN 1..times LOOP
+		UPDATE outbox.resolved SET resolved_at = resolved_at - interval '1 minute';
 		PERFORM outbox_maintain(run) FROM test.run;
 		COMMIT;
 	END LOOP;
@@ -57,6 +61,7 @@ SELECT is(test.floor(), 1::bigint, 'the floor is below the gap');
 CALL test.maintain();
 SELECT is(test.resolved(), '1-3', 'the second closes');
 SELECT is(test.floor(), 3::bigint, 'and the floor rises over it');
+CALL test.maintain();
 SELECT is((SELECT count(*)::int FROM outbox.resolved), 1, 'the gap joined its neighbours');
 
 /* 4 is prepared, 5 unresolved, 6 rolled back, 7 resolved. */

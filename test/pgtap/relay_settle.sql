@@ -35,7 +35,7 @@ LANGUAGE sql AS $$
 		'retry_count', 1, 'next_retry_ms', 1700000000123, 'error', 'boom')))
 $$;
 
-SELECT plan(36);
+SELECT plan(37);
 
 /* Who is refused. */
 SELECT throws_ok($$SELECT outbox_settle(run + 1, system_identifier, timeline, NULL, NULL, NULL, NULL)
@@ -60,6 +60,9 @@ SELECT is((SELECT "position" FROM outbox.relay), '0/50'::pg_lsn, 'a lower one an
 SELECT test.settle(ids => '{[1,4),[6,7)}', "position" => '0/50') \g /dev/null
 SELECT results_eq('SELECT * FROM outbox_resolved()', 'VALUES (1::bigint, 3::bigint), (6, 6)', 'said twice: the same');
 SELECT is((SELECT count(*)::int FROM outbox.resolved), 2, 'an empty set makes no row');
+SELECT outbox_maintain(run) FROM test.run \g /dev/null
+SELECT is((SELECT count(*)::int FROM outbox.resolved), 2, 'what is younger than ten seconds is not merged');
+UPDATE outbox.resolved SET resolved_at = resolved_at - interval '10 seconds';
 SELECT outbox_maintain(run) FROM test.run \g /dev/null
 SELECT is((SELECT string_agg(generation || ' ' || ids, ';') FROM outbox.resolved), '0 {[1,4),[6,7)}', 'merged to one row');
 SELECT is((SELECT floor FROM outbox.relay), 3::bigint, 'the floor is below the first that is open');

@@ -36,7 +36,7 @@ CREATE FUNCTION test.status(bigint) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(concat_ws(' ', route, status), ', ' ORDER BY route_id) FROM outbox.messages WHERE id = $1
 $$;
 
-SELECT plan(27);
+SELECT plan(29);
 
 SELECT is(test.status(1), 'one NEW, two NEW', 'NEW at first');
 SELECT test.settle('{[1,2)}') \g /dev/null
@@ -73,8 +73,9 @@ SELECT results_eq('SELECT route, kind, state, backlog, new, claimed, failed, dea
 		FROM outbox_status()',
 	$$VALUES ('one', 'http', 'active', 1::bigint, 0::bigint, 1::bigint, 1::bigint, 0::bigint, 1::bigint, 'third'),
 		('two', 'kafka', 'active', 0, 1, 0, 0, 1, 0, 'second')$$, 'counts by route');
-SELECT is((SELECT oldest FROM outbox_status() WHERE route = 'one'),
-	(SELECT create_time FROM outbox.message WHERE id = 2), 'since when the oldest waits');
+SELECT is((SELECT now() - oldest_age FROM outbox_status() WHERE route = 'one'),
+	(SELECT create_time FROM outbox.message WHERE id = 2), 'how long the oldest waits');
+
 SELECT outbox_route_drop('two') \g /dev/null
 SELECT is((SELECT state FROM outbox_status() WHERE route = 'two'), 'dropped', 'a dropped route shows while it has something');
 
@@ -84,6 +85,17 @@ SELECT results_eq('SELECT instance, lease_pid = pg_backend_pid(), armed, epoch, 
 SELECT outbox_maintain(run) FROM test.run \g /dev/null
 SELECT is((SELECT floor FROM outbox_relay_status()), 5::bigint, 'and how far all is resolved');
 SELECT is(test.status(1), 'one SENT, two SENT', 'below the floor the ranges are not asked');
+
+/* Three deliveries now, of one of them no id was resolved; twenty an hour ago. */
+SELECT test.settle('{}', '{"sent": {"0": {"1": 2}, "1": {"1": 5}}}') \g /dev/null
+SELECT test.settle('{}', '{"sent": {"0": {"1": 1, "2": 1}}}') \g /dev/null
+INSERT INTO outbox.resolved VALUES (0, '{}', now() - interval '1 hour', 1, '{"1": 20}'),
+	(0, '{}', now() - interval '1 hour', 1, '{"1": 1, "2": 4}');
+SELECT results_eq('SELECT route, sent, rate FROM outbox_status()',
+	$$VALUES ('one', 24::bigint, 0.3::float8), ('two', 5, 0.1)$$, 'deliveries so far, and a second of the last ten');
+SELECT outbox_maintain(run) FROM test.run \g /dev/null
+SELECT results_eq('SELECT route, sent, rate FROM outbox_status()',
+	$$VALUES ('one', 24::bigint, 0.3::float8), ('two', 5, 0.1)$$, 'merging changes neither');
 
 SELECT test.settle('{}', '{"attempts": [{"id": 4, "route": 2, "attempt": 1, "started_ms": 32503680000000,
 	"duration_us": 2500, "outcome": "PERMANENT", "status": 404, "error": "no"}]}') \g /dev/null

@@ -48,6 +48,9 @@ ok( run_oracle(
 		'--status' => $status,
 		'--max-duplicates' => 3 * 1000),
 	'the oracle finds nothing wrong');
+is( $node->safe_psql('postgres', "SELECT sent FROM outbox_status()"),
+	$node->safe_psql('postgres', 'SELECT count(*) FROM outbox.message'),
+	'each delivery that was settled is counted once');
 is($relay->stop, 0, 'the relay ends when asked');
 $node->stop;
 done_testing();

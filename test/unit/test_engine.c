@@ -204,6 +204,29 @@ test_dead_durable(void)
 	finish("dead");
 }
 
+/* Each delivery is counted once, by the settle after it. */
+static void
+test_sent(void)
+{
+	start(2, false);
+	message(1, "a", 2, false);
+	message(2, "b", 1, false);
+	turn(0);
+	answer(1, OUTCOME_OK);
+	answer(2, OUTCOME_TRANSIENT);
+	turn(ENGINE_SETTLE_MS);
+	is_int(settling->sent.count, 1, "one route has delivered");
+	is_int(settling->sent.items[0].count, 1, "one message");
+	is_int(settling->sent.items[0].generation, 0, "of this generation");
+	engine_settled(&engine);
+	answer(1, OUTCOME_OK);
+	turn(ENGINE_SETTLE_MS);
+	is_int(settling->sent.count, 1, "what was told is not told again");
+	is_int(settling->sent.items[0].route_id, 2,
+		   "the other delivery of the same message is");
+	finish("sent");
+}
+
 /* One moment's circuit must not turn the order round. */
 static void
 test_return_in_order(void)
@@ -324,6 +347,7 @@ main(void)
 {
 	test_delivery();
 	test_dead_durable();
+	test_sent();
 	test_return_in_order();
 	test_shared_body();
 	test_isolated_settle();
