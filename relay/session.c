@@ -412,8 +412,7 @@ session_status(const Session *session, SessionStatus *status)
 		.settled_ms = session->settled_ms,
 		.retained_bytes = session->retained_bytes,
 		.settles = session->settles,
-		.table_mode =
-			session->engine_live && session->engine.phase == ENGINE_TABLE,
+		.table_mode = session->engine_live && session->table_mode,
 		.engine = session->engine_live ? &session->engine : NULL,
 	};
 }
