@@ -24,7 +24,8 @@ COMMENT ON FUNCTION outbox.last_id() IS 'no message has a greater id now';
  * An id up to noted_id was taken by a transaction whose xid is below
  * noted_xid.  When a snapshot's xmin has reached that, all of them have ended
  * and are seen: an id that no leaf has will never be there.  A statement
- * after the test has a snapshot at least as new.
+ * after the test has a snapshot at least as new.  noted_id is 0 when there was
+ * no message yet.
  */
 CREATE FUNCTION outbox.close_gaps() RETURNS void
 	LANGUAGE plpgsql VOLATILE
@@ -39,7 +40,7 @@ BEGIN
 	SELECT r.noted_id, r.noted_xid INTO noted FROM outbox.relay AS r;
 	IF noted.noted_xid <= pg_snapshot_xmin(pg_current_snapshot()) THEN
 		resolved := outbox.resolved_ids();
-		SELECT int8multirange(int8range(1, noted.noted_id, '[]')) - resolved
+		SELECT int8multirange(int8range(1, noted.noted_id + 1)) - resolved
 			- coalesce(range_agg(int8range(m.id, m.id, '[]')), '{}')
 		INTO gaps
 		FROM outbox.windows(resolved, noted.noted_id + 1) AS w CROSS JOIN LATERAL (

@@ -42,9 +42,13 @@ CREATE FUNCTION test.resolved() RETURNS text LANGUAGE sql AS
 	$$SELECT string_agg(first || '-' || last, ' ') FROM outbox_resolved()$$;
 CREATE FUNCTION test.floor() RETURNS bigint LANGUAGE sql AS 'SELECT floor FROM outbox.relay';
 
-SELECT plan(18);
+SELECT plan(19);
 
 CALL test.maintain(2);
+SELECT is(test.floor(), 0::bigint, 'no floor before anything');
+/* A database that is known, by its first route, and has no message yet. */
+SELECT outbox.register() \g /dev/null
+CALL test.maintain(3);
 SELECT is(test.floor(), 0::bigint, 'no floor before the first message');
 
 /* 1 commits, 2 is rolled back, 3 commits. */
