@@ -143,17 +143,21 @@ checked(void *arg, const PGresult *result)
 			 PQgetvalue(result, 0, COLUMN_SCHEMA));
 	/*
 	 * A settle has to be flushed before its position may be confirmed, and
-	 * must not wait for a standby, whatever the role's defaults are.
+	 * must not wait for a standby, whatever the role's defaults are.  Text
+	 * comes as it is stored, as the stream brings it.
 	 */
-	db_query(session->db,
-			 "SELECT set_config('search_path', $1, false),"
-			 " set_config('synchronous_commit', 'local', false),"
-			 " set_config('statement_timeout', '0', false),"
-			 " set_config('lock_timeout', '30s', false),"
-			 " set_config('idle_session_timeout', '0', false),"
-			 " set_config('DateStyle', 'ISO', false),"
-			 " set_config('TimeZone', 'UTC', false)",
-			 1, values, DB_TEXT, path_set, session);
+	db_query(
+		session->db,
+		"SELECT set_config('search_path', $1, false),"
+		" set_config('synchronous_commit', 'local', false),"
+		" set_config('statement_timeout', '0', false),"
+		" set_config('lock_timeout', '30s', false),"
+		" set_config('idle_session_timeout', '0', false),"
+		" set_config('DateStyle', 'ISO', false),"
+		" set_config('TimeZone', 'UTC', false),"
+		" set_config('client_encoding', current_setting('server_encoding'),"
+		" false)",
+		1, values, DB_TEXT, path_set, session);
 }
 
 void

@@ -196,6 +196,24 @@ is(scalar(grep { $_->{status} != 200 } $receiver->requests('/hook')),
 	0, 'each was sent once and taken');
 
 is($relay->stop, 0, 'the relay ends when asked');
+
+# ---------- what is read from the table ----------
+
+# The stream has the bytes as they are stored. So must have what comes by SQL,
+# whatever encoding the environment asks for.
+$node->safe_psql('postgres', q{SELECT outbox_route_pause('hook')});
+$relay = start_relay($node, env => { PGCLIENTENCODING => 'LATIN1' });
+my (undef, $waiting) = sql(
+	q{SELECT outbox_enqueue('late', '{}', message_key => 'clé', headers => '{"X-Text": "été"}')}
+);
+wait_for('it waits in the backlog',
+	sub { $node->safe_psql('postgres', 'SELECT count(*) FROM outbox.backlog') });
+$node->safe_psql('postgres', q{SELECT outbox_route_resume('hook')});
+
+my $late = by_id($waiting)->{headers};
+is($late->{'outbox-message-key'}, 'cl%C3%A9', 'the key as it is stored');
+is($late->{'x-text'}, 'été', 'a header as it is stored');
+is($relay->stop, 0, 'the relay ends when asked');
 $receiver->stop;
 $node->stop;
 done_testing();
