@@ -92,9 +92,10 @@ main(int argc, char **argv)
 		return RELAY_EXIT_CONFIG;
 	}
 	config = relay_config(path, error, sizeof(error));
-	if (config == NULL)
+	if (config == NULL || (check && !relay_check(config, error, sizeof(error))))
 	{
 		fprintf(stderr, "%s\n", error);
+		config_free(config);
 		return RELAY_EXIT_CONFIG;
 	}
 	if (!check)

@@ -16,6 +16,7 @@
 #include "loop.h"
 #include "metrics.h"
 #include "session.h"
+#include "sink_kafka_conf.h"
 
 /* The first new try comes soon, those after it at most once a second. */
 #define BACKOFF_FIRST_MS 100
@@ -54,6 +55,12 @@ relay_config(const char *path, char *err, size_t err_size)
 			 config_comment_hint(config->conninfo));
 	config_free(config);
 	return NULL;
+}
+
+bool
+relay_check(const Config *config, char *err, size_t err_size)
+{
+	return kafka_check(config, err, err_size);
 }
 
 /* ---------- sessions ---------- */

@@ -18,6 +18,12 @@
 /* relay_config: config_read, and a conninfo that libpq can read. */
 extern Config *relay_config(const char *path, char *err, size_t err_size);
 
+/*
+ * relay_check: what else --check-config looks at.  A relay that runs puts up
+ * with it: only the routes to that cluster stand.
+ */
+extern bool relay_check(const Config *config, char *err, size_t err_size);
+
 /* relay_run: until it ends; takes the configuration over. */
 extern int relay_run(Config *config);
 

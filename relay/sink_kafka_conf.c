@@ -288,6 +288,40 @@ kafka_conf(const Config *config, const KafkaCluster *cluster,
 	return conf;
 }
 
+static bool
+has_brokers(const KafkaCluster *cluster)
+{
+	for (const KafkaProperty *it = cluster->properties; it; it = it->next)
+	{
+		if (strcmp(it->name, "bootstrap.servers") == 0 ||
+			strcmp(it->name, "metadata.broker.list") == 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+kafka_check(const Config *config, char *err, size_t err_size)
+{
+	const RouteSpec spec = {0};
+
+	for (const KafkaCluster *it = config->kafka; it != NULL; it = it->next)
+	{
+		rd_kafka_conf_t *conf = kafka_conf(config, it, &spec, err, err_size);
+
+		if (conf == NULL)
+			return false;
+		rd_kafka_conf_destroy(conf);
+		if (has_brokers(it))
+			continue;
+		snprintf(err, err_size,
+				 "%s:%d: bootstrap.servers is missing in section [kafka %s]",
+				 config->path, it->line, it->name);
+		return false;
+	}
+	return true;
+}
+
 /* Target is CLUSTER/TOPIC, CLUSTER/ or CLUSTER. */
 const KafkaCluster *
 kafka_target(const Config *config, const RouteSpec *spec, char *topic,

@@ -3,7 +3,8 @@
  *
  * The parts of the Kafka sink that know nothing of deliveries under way:
  * which properties a producer has, which class an error is, what is sent of a
- * message, how a producer is ended.  For sink_kafka.c alone.
+ * message, how a producer is ended.  For sink_kafka.c, and kafka_check for
+ * relay.c.
  *
  * SPDX-License-Identifier: PostgreSQL
  */
@@ -34,6 +35,12 @@ extern rd_kafka_conf_t *kafka_conf(const Config *config,
 								   const KafkaCluster *cluster,
 								   const RouteSpec *spec, char *err,
 								   size_t err_size);
+
+/*
+ * kafka_check: are there brokers in each section, and does librdkafka take
+ * the properties; else "FILE:LINE: what is wrong".
+ */
+extern bool kafka_check(const Config *config, char *err, size_t err_size);
 
 /*
  * kafka_produce: with our headers and the message's own; opaque comes back
