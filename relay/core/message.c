@@ -52,6 +52,16 @@ message_set_body(Message *message, const WireMessage *wire, int64_t *account)
 }
 
 void
+message_set_unreadable(Message *message, int64_t *account)
+{
+	if (message->bytes != NULL)
+		return;
+	message->unreadable = true;
+	message->bytes = mem_alloc(0);
+	message->account = account;
+}
+
+void
 message_unref(Message *message)
 {
 	assert(message->refs > 0);

@@ -19,7 +19,7 @@ typedef struct Message
 	int16_t shard_id;
 	bool has_key; /* an ordering key, hence key_hash */
 	int32_t key_hash;
-	uint8_t *bytes; /* wire_message_write's; NULL: to be read */
+	uint8_t *bytes; /* wire_message_write's, if readable; NULL: to be read */
 	uint32_t len;
 	int64_t *account;    /* bytes held in all, len is part of it */
 	uint32_t refs;       /* items that point here */
@@ -39,6 +39,8 @@ extern Message *message_new(int64_t id, int16_t generation);
  */
 extern void message_set_body(Message *message, const WireMessage *wire,
 							 int64_t *account);
+/* message_set_unreadable: there will be no body, unless there is one. */
+extern void message_set_unreadable(Message *message, int64_t *account);
 /* message_unref: frees with the last reference. */
 extern void message_unref(Message *message);
 

@@ -275,18 +275,21 @@ window_run(Route *route)
 	fetch(route);
 }
 
+/* The item that an answer is for; NULL: it is no longer wanted. */
+static Item *
+find_item(FetchBatch *batch, int64_t id)
+{
+	while (batch->cursor < batch->count && batch->ids[batch->cursor] != id)
+		batch->cursor++;
+	return batch->cursor < batch->count ? batch->items[batch->cursor++] : NULL;
+}
+
 void
 window_body(FetchBatch *batch, const WireMessage *wire)
 {
 	Route *route = batch->route;
-	Item *item;
+	Item *item = find_item(batch, wire->id);
 
-	while (batch->cursor < batch->count &&
-		   batch->ids[batch->cursor] != wire->id)
-		batch->cursor++;
-	if (batch->cursor == batch->count)
-		return;
-	item = batch->items[batch->cursor++];
 	if (item == NULL)
 		return;
 	message_set_body(item->message, wire, &route->engine->bytes);
@@ -314,14 +317,10 @@ join_lane(Route *route)
 void
 window_unreadable(FetchBatch *batch, int64_t id)
 {
-	static const WireMessage nothing = {.type = {(const uint8_t *) "", 0}};
-	WireMessage wire = nothing;
+	Item *item = find_item(batch, id);
 
-	for (uint32_t i = batch->cursor; i < batch->count; i++)
-		if (batch->ids[i] == id && batch->items[i] != NULL)
-			batch->items[i]->message->unreadable = true;
-	wire.id = id;
-	window_body(batch, &wire);
+	if (item != NULL)
+		message_set_unreadable(item->message, &batch->route->engine->bytes);
 }
 
 /*

@@ -1,0 +1,255 @@
+/*
+ * test/unit/engine_bench.h
+ *
+ * An engine on the bench: routes, messages, answers and time by hand.  What
+ * it wants done is kept here until the test does it.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#ifndef OUTBOX_TEST_ENGINE_BENCH_H
+#define OUTBOX_TEST_ENGINE_BENCH_H
+
+#include "core/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tap.h"
+
+#define OUT_MAX 64
+#define FRAME_MAX (2 * WIRE_FRAME_MAX)
+
+static Engine engine;
+static Delivery *out[OUT_MAX];
+static int out_room; /* the sinks take so many */
+static int nout;
+static const Facts *settling;
+static FetchBatch *fetching[OUT_MAX];
+static int nfetching;
+static int backlogs_read;
+static int64_t backlog_after;
+static int routes_asked;
+static int64_t now_ms;
+static int64_t next_lsn;
+static uint8_t frame_bytes[FRAME_MAX];
+static const char *frame_error;
+
+static bool
+op_submit(void *arg, Route *route, Delivery *delivery)
+{
+	(void) arg;
+	(void) route;
+	if (nout == out_room)
+		return false;
+	out[nout++] = delivery;
+	return true;
+}
+
+static void
+op_fetch(void *arg, FetchBatch *batch)
+{
+	(void) arg;
+	fetching[nfetching++] = batch;
+}
+
+static void
+op_read_backlog(void *arg, Route *route, int64_t after)
+{
+	(void) arg;
+	(void) route;
+	backlogs_read++;
+	backlog_after = after;
+}
+
+static void
+op_settle(void *arg, const Facts *facts)
+{
+	(void) arg;
+	settling = facts;
+}
+
+static void
+op_read_routes(void *arg)
+{
+	(void) arg;
+	routes_asked++;
+}
+
+static const EngineOps ops = {op_submit, op_fetch, op_read_backlog, op_settle,
+							  op_read_routes};
+
+static TAP_UNUSED void
+turn(int64_t ms)
+{
+	now_ms += ms;
+	engine_clock(&engine, now_ms, now_ms * 1000);
+	engine_run(&engine);
+}
+
+/* What a route has when a test does not say otherwise. */
+static TAP_UNUSED RouteSpec
+plain_spec(int16_t id)
+{
+	return (RouteSpec){.id = id,
+					   .ordered = true,
+					   .retry_initial_ms = 100,
+					   .retry_max_ms = 1000,
+					   .retry_multiplier = 2,
+					   .max_attempts = 3,
+					   .concurrency = 8};
+}
+
+static TAP_UNUSED void
+set_route(int16_t id, SpecState state, bool keeps_order)
+{
+	RouteSpec spec = plain_spec(id);
+
+	spec.state = state;
+	engine_route(&engine, &spec, keeps_order);
+}
+
+static TAP_UNUSED Route *
+route_of(int16_t id)
+{
+	return engine_find_route(&engine, id);
+}
+
+/* Not yet told where its messages come from. */
+static TAP_UNUSED void
+prepare(int16_t n, bool keeps_order)
+{
+	now_ms = 1000;
+	next_lsn = 200;
+	nout = nfetching = routes_asked = backlogs_read = 0;
+	out_room = OUT_MAX;
+	settling = NULL;
+	engine_init(&engine, &ops, NULL, 1, 1 << 20, 1);
+	engine_clock(&engine, now_ms, now_ms * 1000);
+	for (int16_t r = 1; r <= n; r++)
+		set_route(r, SPEC_ACTIVE, keeps_order);
+	engine_routes_read(&engine);
+}
+
+/* A running engine with routes 1 .. n. */
+static TAP_UNUSED void
+start(int16_t n, bool keeps_order)
+{
+	prepare(n, keeps_order);
+	engine_begin_stream(&engine, 100, false);
+	engine_snapshot(&engine, 100, false);
+	turn(0);
+}
+
+static TAP_UNUSED WireMessage
+wire_of(int64_t id, const char *key, int16_t nroutes, bool omitted)
+{
+	WireMessage wire = {
+		.id = id, .nroutes = (uint16_t) nroutes, .payload_omitted = omitted};
+
+	for (int16_t r = 0; r < nroutes; r++)
+		wire.routes[r] = (int16_t) (r + 1);
+	wire.type = (WireBytes){(const uint8_t *) "t", 1};
+	if (!omitted)
+		wire.payload = (WireBytes){(const uint8_t *) "p", 1};
+	if (key != NULL)
+		wire.message_key =
+			(WireBytes){(const uint8_t *) key, (uint32_t) strlen(key)};
+	return wire;
+}
+
+static TAP_UNUSED bool
+give_frame(size_t len)
+{
+	uint8_t bells;
+
+	return engine_frame(&engine, frame_bytes, len, &bells, &frame_error);
+}
+
+/* A transaction of one message with this key (NULL: none) for routes 1 .. n. */
+static TAP_UNUSED void
+message(int64_t id, const char *key, int16_t nroutes, bool omitted)
+{
+	WireWriter writer;
+	WireFrame frame = {.kind = WIRE_TRANSACTION,
+					   .flags = WIRE_LAST,
+					   .xid = 1,
+					   .commit_end = (uint64_t) (next_lsn += 10),
+					   .count = 1};
+	WireMessage wire = wire_of(id, key, nroutes, omitted);
+
+	wire_writer_init(&writer, frame_bytes, sizeof(frame_bytes));
+	wire_frame_write(&writer, &frame);
+	wire_message_write(&writer, &wire);
+	if (!give_frame(writer.len))
+		diag("%s", frame_error);
+}
+
+static TAP_UNUSED int
+out_at(int64_t id)
+{
+	for (int i = 0; i < nout; i++)
+		if (out[i]->message->id == id)
+			return i;
+	return -1;
+}
+
+/* Answers the delivery of a message; false when it is not under way. */
+static TAP_UNUSED bool
+answer_by(int64_t id, const Outcome *outcome)
+{
+	int i = out_at(id);
+	Delivery *delivery;
+
+	if (i < 0)
+		return false;
+	delivery = out[i];
+	memmove(&out[i], &out[i + 1], (size_t) (--nout - i) * sizeof(*out));
+	engine_done(&engine, delivery, outcome);
+	turn(0);
+	return true;
+}
+
+static TAP_UNUSED bool
+answer(int64_t id, OutcomeClass class)
+{
+	Outcome outcome = {.class = class, .retry_after_ms = -1, .error = "no"};
+
+	return answer_by(id, &outcome);
+}
+
+/* The settle that is due goes out and is committed: what it said of P. */
+static TAP_UNUSED uint64_t
+settle_now(void)
+{
+	turn(ENGINE_SETTLE_MS);
+	if (settling == NULL)
+		return 0;
+	settling = NULL;
+	return engine_settled(&engine);
+}
+
+/* Waiting rows of messages first .. last, which are not due for long. */
+static TAP_UNUSED void
+add_rows(int16_t route_id, int64_t first, int64_t last)
+{
+	for (int64_t id = first; id <= last; id++)
+	{
+		FactPark row = {.id = id,
+						.route_id = route_id,
+						.run = 1,
+						.pos = id,
+						.status = PARKED_FAILED,
+						.retry_count = 1};
+
+		engine_row(&engine, &row, now_ms + 1000000);
+	}
+}
+
+static TAP_UNUSED void
+finish(const char *story)
+{
+	engine_reset(&engine);
+	is_int(engine.bytes, 0, "%s: no bytes are left", story);
+}
+
+#endif /* OUTBOX_TEST_ENGINE_BENCH_H */
