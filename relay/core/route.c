@@ -327,6 +327,12 @@ transient(Route *route, Item *item, const Outcome *outcome)
 		route->evict = true;
 		return;
 	}
+	if (item->row == NULL && key != NULL && TAILQ_FIRST(&key->items) != item)
+	{
+		/* one before it went back: as a row it would pass that */
+		return_item(route, item);
+		return;
+	}
 	if (item->row == NULL && key != NULL &&
 		(!TAILQ_EMPTY(&key->rows) || key->dead_pending > 0))
 	{

@@ -8,6 +8,30 @@
  */
 #include "engine_bench.h"
 
+/* One that failed must not pass, as a row, the one that only went back. */
+static void
+test_went_back(void)
+{
+	Outcome held_back = {.class = OUTCOME_TRANSIENT,
+						 .held_back = true,
+						 .retry_after_ms = -1,
+						 .error = "held back"};
+
+	start(1, true);
+	add_rows(1, 101, 100 + ROUTE_ROWS_MAX - 1);
+	message(1, "a", 1, false);
+	message(2, "a", 1, false);
+	turn(0);
+	is_int(nout, 2, "two of a key, since the sink keeps order");
+	answer_by(1, &held_back);
+	is_int(nout, 1, "what was held back waits for the one behind it");
+	answer(2, OUTCOME_TRANSIENT);
+	is_int(nout, 2, "both go again, although no more rows fit");
+	ok(nout == 2 && out[0]->message->id == 1, "the first one first");
+	is_int(out[0]->attempt, 1, "no attempt of its own was used up");
+	finish("went back");
+}
+
 static void
 test_unreadable(void)
 {
@@ -36,6 +60,7 @@ test_unreadable(void)
 int
 main(void)
 {
+	test_went_back();
 	test_unreadable();
 	return tap_done();
 }
