@@ -26,6 +26,7 @@ engine_init(Engine *engine, const EngineOps *ops, void *arg, int64_t run,
 	engine->random = seed | 1;
 	engine->phase = ENGINE_TABLE;
 	engine->hold = true;
+	engine->gate_every_ms = ENGINE_GATE_EVERY_MS;
 }
 
 void

@@ -57,10 +57,27 @@ test_unreadable(void)
 	finish("unreadable");
 }
 
+/* Before the first turn in which no backlog is about to end. */
+static void
+test_first_gate(void)
+{
+	prepare(1, false);
+	engine_backlog_summary(&engine, 1, 1, 1);
+	engine_begin_stream(&engine, 100, false);
+	engine_snapshot(&engine, 100, false);
+	turn(0);
+	ok(engine_wants_pause(&engine), "a small backlog holds up the stream");
+	turn(ENGINE_GATE_MS);
+	ok(!engine_wants_pause(&engine), "for a moment");
+	ok(engine_next_ms(&engine) > now_ms, "and no turn follows the other");
+	finish("first gate");
+}
+
 int
 main(void)
 {
 	test_went_back();
 	test_unreadable();
+	test_first_gate();
 	return tap_done();
 }
