@@ -427,7 +427,8 @@ engine_heartbeat(Engine *engine)
 bool
 engine_idle(const Engine *engine)
 {
-	if (engine->settling || engine->facts[engine->current].count > 0)
+	if (engine->settling || engine->facts[engine->current].count > 0 ||
+		engine_is_pouring(engine))
 		return false;
 	for (const Route *route = engine->routes; route != NULL;
 		 route = route->next)
@@ -436,8 +437,14 @@ engine_idle(const Engine *engine)
 	return true;
 }
 
+/*
+ * A message that one route has delivered and another has not would be read
+ * again by both: as an entry of the backlog it is the other one's alone.
+ */
 void
 engine_drain(Engine *engine)
 {
 	engine->draining = true;
+	for (Route *route = engine->routes; route != NULL; route = route->next)
+		route_to_backlog(route);
 }

@@ -209,7 +209,7 @@ extern void engine_heartbeat(Engine *engine);
 extern bool engine_idle(const Engine *engine);
 /* engine_is_stalled: a settle is out for too long, too much waits for it. */
 extern bool engine_is_stalled(const Engine *engine);
-/* engine_drain: take nothing new to the sinks any more. */
+/* engine_drain: nothing new goes to the sinks; open ones to the backlog. */
 extern void engine_drain(Engine *engine);
 
 /* ---- for the routes ---- */

@@ -57,6 +57,33 @@ test_unreadable(void)
 	finish("unreadable");
 }
 
+/* Not every route answers before a relay is asked to stop. */
+static void
+test_drain(void)
+{
+	start(2, false);
+	message(1, "a", 2, false);
+	turn(0);
+	is_int(nout, 2, "a message is under way on two routes");
+	engine_sink_closed(&engine, 1);
+	out[0] = out[--nout];
+	out_room = nout;
+	turn(0);
+	engine_drain(&engine);
+	engine_heartbeat(&engine);
+	answer(1, OUTCOME_OK);
+	turn(ENGINE_SETTLE_MS);
+	while (settling != NULL)
+	{
+		settling = NULL;
+		engine_settled(&engine);
+		turn(ENGINE_SETTLE_MS);
+	}
+	ok(engine_idle(&engine), "one has answered, nothing is under way");
+	is_int(engine.settled_position, 210, "and it is not open any more");
+	finish("drain");
+}
+
 /* Before the first turn in which no backlog is about to end. */
 static void
 test_first_gate(void)
@@ -78,6 +105,7 @@ main(void)
 {
 	test_went_back();
 	test_unreadable();
+	test_drain();
 	test_first_gate();
 	return tap_done();
 }
