@@ -68,7 +68,8 @@ my %fast = (retry_initial_ms => 100, retry_max_ms => 500, max_attempts => 1000);
 
 $receiver->script('/hold', 'hold*');
 $receiver->script('/reset', 'reset*');
-$receiver->script('/drip', 'drip:1*');
+# 40 bytes: none is answered before the test is over, however slow that is
+$receiver->script('/drip', 'drip:60*');
 route_create($node, 'good', 'http', $receiver->url('/good'));
 route_create($node, $_, 'http', $receiver->url("/$_"),
 	types => ['all'], options => $_ eq 'reset' ? \%fast : \%slow)
