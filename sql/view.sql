@@ -122,7 +122,7 @@ BEGIN ATOMIC
 			AND l.classid = 1869968482 AND l.objid = 1 AND l.objsubid = 3 AND l.granted),
 		outbox.is_armed(), r.run, r.epoch, r.started, r.heartbeat, r."position", r.floor,
 		CASE WHEN NOT pg_is_in_recovery() THEN
-			(SELECT sum(upper(h) - lower(h))::bigint FROM outbox.last_id() AS last (id)
+			(SELECT coalesce(sum(upper(h) - lower(h)), 0)::bigint FROM outbox.last_id() AS last (id)
 			 CROSS JOIN LATERAL unnest(
 				int8multirange(int8range(greatest(r.floor, last.id >> 47 << 47) + 1,
 										 greatest(r.floor, last.id) + 1))

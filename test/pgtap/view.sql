@@ -36,7 +36,7 @@ CREATE FUNCTION test.status(bigint) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(concat_ws(' ', route, status), ', ' ORDER BY route_id) FROM outbox.messages WHERE id = $1
 $$;
 
-SELECT plan(29);
+SELECT plan(31);
 
 SELECT is(test.status(1), 'one NEW, two NEW', 'NEW at first');
 SELECT test.settle('{[1,2)}') \g /dev/null
@@ -110,6 +110,11 @@ SELECT results_eq('SELECT name, state, ordering, retry_initial_ms, retry_max_ms,
 		timeout_ms, connect_timeout_ms, concurrency, trace FROM outbox_routes()',
 	$$VALUES ('one', 'active', 'key', 1000, 600000, 2::real, 16, 10000, 3000, 16, 'failures'),
 		('two', 'dropped', 'none', 1000, 600000, 2::real, 3, 10000, 3000, 1000, 'all')$$, 'routes with their options');
+
+SELECT test.settle('{[1,10)}') \g /dev/null
+SELECT is((SELECT undecided FROM outbox_relay_status()), 0::bigint, 'nothing is undecided');
+SELECT outbox_maintain(run) FROM test.run \g /dev/null
+SELECT is((SELECT undecided FROM outbox_relay_status()), 0::bigint, 'neither when the floor is at the last id');
 
 /* By id, on full leaves: index look-ups only. */
 INSERT INTO outbox.message (id, create_time, generation, shard_id, routes, type, content_type, payload)
