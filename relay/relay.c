@@ -93,6 +93,7 @@ session_ended(void *arg, SessionEnd end, const char *reason)
 		relay->backoff_ms = BACKOFF_FIRST_MS;
 	log_warning("session_lost", "%s; trying again in %d ms", relay->why,
 				(int) relay->backoff_ms);
+	sd_notifyf(0, "STATUS=not delivering: %s", relay->why);
 	timer_set(relay->next_timer, relay->backoff_ms);
 	relay->backoff_ms *= 2;
 	if (relay->backoff_ms < BACKOFF_MIN_MS)

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <systemd/sd-daemon.h>
 
 #include "core/mem.h"
 #include "killpoint.h"
@@ -156,10 +157,13 @@ started(void *arg, const PGresult *result)
 		return;
 	}
 	if (session->state != SESSION_DISARMED)
+	{
 		log_warning("disarmed",
 					"this database is a copy of the one that "
 					"enqueued: nothing is delivered until outbox_arm() is "
 					"called here");
+		sd_notify(0, "STATUS=waiting for outbox_arm()");
+	}
 	session->state = SESSION_DISARMED;
 	timer_set(session->step_timer, ARMED_RETRY_MS);
 }
@@ -215,7 +219,10 @@ leased(void *arg, const PGresult *result)
 		return;
 	}
 	if (session->state != SESSION_STANDBY)
+	{
 		log_info("standby", "another relay holds the lease of this database");
+		sd_notify(0, "STATUS=standing by, another relay holds the lease");
+	}
 	session->state = SESSION_STANDBY;
 	session_take_over(session, took_over);
 }
