@@ -71,10 +71,11 @@ def count_tap(name, log, status):
 
 
 def count_regress(name, log, status):
+    """pg_regress prints TAP since 16, "name ... ok" before."""
     text = read(log)
-    good = len(re.findall(r"\.\.\. ok\b", text))
-    bad = len(re.findall(r"\.\.\. (?:FAILED|failed)", text))
-    if bad == 0 and status != 0:
+    good = len(re.findall(r"\.\.\. ok\b|^ok \d", text, re.M))
+    bad = len(re.findall(r"\.\.\. (?:FAILED|failed)|^not ok \d", text, re.M))
+    if bad == 0 and (status != 0 or good == 0):
         bad = 1
     return Result(name, good, bad, log)
 
