@@ -4,6 +4,8 @@
 #	make install	them into the system (PG_CONFIG=... chooses the server)
 #	make demo		a whole system at work, see test/demo/demo
 #	make verify		every test; SUITE=name for one of them
+#	make verify-matrix	the same on PostgreSQL 15 to 18, see test/matrix/run;
+#					SERVERS="16 18" for some of them
 #	make bench		the first figures
 #	make format, make lint, make clean
 #
@@ -21,7 +23,7 @@ DEPS ?= yes
 export PG_MAJOR PG_CONFIG PREFIX
 
 # Warnings are errors where somebody looks at them.
-ifneq ($(filter verify demo bench,$(MAKECMDGOALS))$(filter true,$(CI)),)
+ifneq ($(filter verify verify-matrix demo bench,$(MAKECMDGOALS))$(filter true,$(CI)),)
 WERROR ?= -Werror
 endif
 export WERROR
@@ -32,8 +34,8 @@ else
 install_deps = packaging/install-deps
 endif
 
-# Root, or somebody who may become it for the one command that needs it.
-as_root = $(if $(filter 0,$(shell id -u)),,sudo )
+# Who may not write to the server's folders becomes root for that command.
+as_root = $(shell test -w "$$($(PG_CONFIG) --pkglibdir)" || echo 'sudo ')
 
 # As PGXS does it: the C files of ours, wherever they are.
 C_FILES = $(wildcard $(foreach dir, extension decoder relay relay/core \
@@ -66,7 +68,7 @@ clean:
 	rm -rf build test/kafka/target
 
 format:
-	@$(install_deps) test
+	@$(install_deps) check
 	clang-format-14 -i $(C_FILES)
 
 lint:
@@ -80,15 +82,19 @@ demo: demo-deps
 	@KAFKA=$(KAFKA) test/demo/demo
 
 verify-deps:
-	@$(install_deps) build test kafka
+	@$(install_deps) build test check kafka
 
 verify: verify-deps
 	@$(MAKE) -s DEPS=no all install-server WERROR='$(WERROR)'
 	@test/run $(SUITE)
+
+verify-matrix:
+	@$(install_deps) build test matrix
+	@SUITE='$(SUITE)' test/matrix/run $(SERVERS)
 
 bench: verify-deps
 	@$(MAKE) -s DEPS=no all install-server WERROR='$(WERROR)'
 	@bench/run
 
 .PHONY: all deps extension decoder relay install install-server clean format \
-	lint demo-deps demo verify-deps verify bench
+	lint demo-deps demo verify-deps verify verify-matrix bench
