@@ -100,7 +100,7 @@ def build_archive(run, compiler, sanitize):
     folder = "relay/build-" + run.suite
     more = ["decoder/options.c"] + [
         name for name in run.files("test/unit/*.c", every=True)
-        if not os.path.basename(name).startswith("test_")]
+        if not os.path.basename(name).startswith(("test_", "sim_"))]
     compile_more = " && ".join(
         "%s %s %s -Irelay -Idecoder -Iextension -Itest/unit -c -o %s/%s.o %s"
         % (compiler, " ".join(CFLAGS), sanitize, folder,
@@ -144,7 +144,8 @@ def run_programs(run, sources, compiler, sanitize, arguments, build_sanitize):
 
 def suite_unit(run, sink=False):
     sources = [name for name in run.files("test/unit/test_*.c")
-               if os.path.basename(name).startswith("test_sink") == sink]
+               if os.path.basename(name).startswith("test_sink") == sink
+               and os.path.basename(name) != "test_simulation.c"]
     if not sources:
         return []
     return run_programs(
@@ -155,6 +156,32 @@ def suite_unit(run, sink=False):
 
 def suite_sink(run):
     return suite_unit(run, sink=True)
+
+
+SIMULATION_PART = 50000
+
+
+def suite_simulation(run):
+    """In parts; a fiftieth of them once more with the sanitizers."""
+    count = int(os.environ.get("SIMULATION", "1000000"))
+    first = int(os.environ.get("SIMULATION_FIRST", "1"))
+    log = run.log("build")
+    for name, sanitize in (("fast", "no"), ("checked", "yes")):
+        if run.scratch.run(
+                ["test/simulate", "build", run.scratch.dir + "/" + name], log,
+                env={"SANITIZE": sanitize}) != 0:
+            return [Result("build", 0, 1, log)]
+    parts = [("checked", first, max(count // 50, 1))] + [
+        ("fast", first + done, min(SIMULATION_PART, count - done))
+        for done in range(0, count, SIMULATION_PART)]
+
+    def simulate(part):
+        name, start, most = part
+        return run.tap("%s-%d" % (name, start),
+                       [run.scratch.dir + "/" + name, str(most), str(start)],
+                       env={"ASAN_OPTIONS": "abort_on_error=1"}, timeout=1800)
+
+    return run.each(simulate, parts)
 
 
 def suite_fuzz(run):
@@ -328,6 +355,7 @@ SUITES = {
     "lint": (suite_lint, "test"),
     "docs": (suite_docs, "doc"),
     "unit": (suite_unit, "test/unit"),
+    "simulation": (suite_simulation, "test/unit"),
     "fuzz": (suite_fuzz, "test/fuzz"),
     "shell": (suite_shell, "test/shell"),
     "sql": (suite_sql, "test/sql/sql"),

@@ -9,16 +9,20 @@
  *	sim_sink.c		the destinations
  *	sim_relay.c		does with the engine what the session does
  *	sim_stream.c	the walsender
+ *	sim_faults.c	what breaks, and what the operator does
+ *	sim_audit.c		what has to be true in the engine's memory at any time
  *	sim_check.c		what has to be true when all is quiet
- *	test_simulation.c	the order of events, the faults
+ *	test_simulation.c	the order of events
  *
  * The oracle knows only what was committed, what was delivered and what the
- * tables say; it never asks the engine.
+ * tables say; it never asks the engine.  Only the audit looks into that.
  *
  * SPDX-License-Identifier: PostgreSQL
  */
 #ifndef OUTBOX_SIM_H
 #define OUTBOX_SIM_H
+
+#include "sim_windows.h"
 
 #include "core/engine.h"
 #include "core/idset.h"
@@ -31,6 +35,7 @@ typedef enum SimState
 {
 	SIM_OPEN,
 	SIM_COMMITTED,
+	SIM_LOST, /* committed, but not on the server that was promoted */
 	SIM_ROLLED_BACK
 } SimState;
 
@@ -43,6 +48,7 @@ typedef struct SimMessage
 	uint8_t routes; /* bit r - 1 */
 	bool ghost;     /* its subtransaction was rolled back */
 	bool omitted;   /* too long for a frame */
+	bool broken;    /* its row cannot be read */
 	uint8_t poison; /* bit r - 1: refused for good */
 	uint32_t order; /* index in the list of its key */
 	uint8_t sent[SIM_ROUTES];
@@ -93,6 +99,8 @@ typedef struct SimDb
 	uint32_t first_segment;           /* those before it are gone */
 	bool has_position;
 	uint64_t position;
+	int64_t run;  /* of the last start */
+	uint64_t wal; /* end of the WAL at the last settle */
 } SimDb;
 
 typedef struct SimRoute
@@ -100,6 +108,9 @@ typedef struct SimRoute
 	bool exists;
 	RouteSpec spec;
 	bool keeps_order;
+	bool down;  /* the destination: all attempts fail */
+	bool loose; /* its ordering was altered: no order is promised */
+	int32_t fewest_attempts; /* max_attempts ever had */
 } SimRoute;
 
 typedef enum SimAsk
@@ -144,11 +155,21 @@ typedef struct SimSink
 	FACTS_ARRAY(SimDelivery) out;
 } SimSink;
 
+/* What a sink that is gone had under way: may arrive at any time later. */
+typedef struct SimLate
+{
+	int64_t id;
+	uint32_t queue; /* of one sink; in order if that kept it */
+	uint8_t route;  /* index */
+	bool keeps_order;
+} SimLate;
+
 typedef struct SimRelay
 {
 	bool up;
 	Engine engine;
 	SimSink sinks[SIM_ROUTES];
+	RouteSpec opened[SIM_ROUTES]; /* what the sinks were opened for */
 	SimRequest *first;
 	SimRequest **last;
 	bool streaming;
@@ -162,6 +183,7 @@ typedef struct SimRelay
 	uint32_t cursor;   /* next frame */
 	uint64_t start;
 	uint64_t confirmable;
+	int64_t drain_until_ms; /* 0: no drain */
 } SimRelay;
 
 typedef struct Sim
@@ -174,6 +196,7 @@ typedef struct Sim
 	const char *failure;
 
 	int64_t now_ms;
+	int64_t wall_ms; /* Unix time is this much ahead */
 	uint64_t wal;
 	uint32_t xids;
 	uint32_t messages_max;
@@ -189,12 +212,15 @@ typedef struct Sim
 	SimDb db;
 	SimDb before; /* the last settle; if keep_before */
 	bool keep_before;
-	int64_t run;
 	bool slot;
 	uint64_t confirmed;
 	uint64_t saved;
 
-	SimRelay relay;
+	SimRelay relays[2];
+	SimRelay *relay; /* whose turn it is */
+	bool old;        /* it has lost the lease and does not know */
+	FACTS_ARRAY(SimLate) late;
+	uint32_t queues;
 	uint32_t faults;
 	bool unordered; /* a hold was given up */
 	int transient;  /* per cent of attempts */
@@ -204,6 +230,8 @@ typedef struct Sim
 } Sim;
 
 extern Sim sim;
+
+#define SIM_ENGINE (&sim.relay->engine)
 
 /* ---- test_simulation.c ---- */
 
@@ -227,6 +255,10 @@ extern void sim_wire(int64_t id, WireMessage *wire, bool in_frame);
 extern void sim_work(void);
 /* sim_end_work: ends what is open; lose: by rolling back. */
 extern void sim_end_work(bool lose);
+/* sim_lose_work: what committed after this position never happened. */
+extern void sim_lose_work(uint64_t wal);
+/* sim_ring: a transaction that tells of a change of the routes. */
+extern void sim_ring(void);
 extern void sim_show(uint32_t most);
 extern void sim_world_reset(void);
 
@@ -245,9 +277,11 @@ extern void sim_request_free(SimRequest *request);
 extern bool sim_submit(void *arg, Route *route, Delivery *delivery);
 /* sim_answer: one delivery of this route gets its answer; false: none. */
 extern bool sim_answer(int r);
-/* sim_sink_close: what is out may have arrived. */
+/* sim_sink_close: what is out may have arrived, or does so later. */
 extern void sim_sink_close(int r);
 extern void sim_sink_open(int r, bool keeps_order);
+/* sim_arrive_late: one of those whose sink is gone; false: none. */
+extern bool sim_arrive_late(void);
 
 /* ---- sim_relay.c ---- */
 
@@ -262,6 +296,10 @@ extern void sim_ask_routes(void);
 extern void sim_turn(void);
 /* sim_tell_time: to the engine. */
 extern void sim_tell_time(void);
+/* sim_ready: the sink of this route takes more; false: it did before. */
+extern bool sim_ready(int r);
+/* sim_drain: asks the relay to stop in order, or looks how far it is. */
+extern void sim_drain(void);
 
 /* ---- sim_stream.c ---- */
 
@@ -270,9 +308,27 @@ extern bool sim_feed(void);
 extern bool sim_keepalive(void);
 extern bool sim_confirm(void);
 
+/* ---- sim_faults.c ---- */
+
+extern void sim_make_route(int r);
+extern void sim_make_slot(void);
+extern void sim_fault(void);
+extern void sim_operate(void);
+/* sim_weather: a destination fails for a while, or is back. */
+extern void sim_weather(void);
+extern void sim_sink_fails(int r);
+/* sim_old_relay: a step of the one that has lost the lease. */
+extern void sim_old_relay(void);
+extern void sim_stop_old(void);
+
+/* ---- sim_audit.c ---- */
+
+/* sim_audit: the engine's lists, counts and sums agree. */
+extern void sim_audit(void);
+
 /* ---- sim_check.c ---- */
 
-/* sim_check: when nothing is left to do. */
-extern void sim_check(void);
+/* sim_check: when nothing is left to do, but for one route (or -1). */
+extern void sim_check(int except);
 
 #endif /* OUTBOX_SIM_H */

@@ -8,7 +8,7 @@
 #include "sim.h"
 
 static void
-check_message(int64_t id)
+check_message(int64_t id, int except)
 {
 	const SimMessage *message = sim_message(id);
 
@@ -21,6 +21,8 @@ check_message(int64_t id)
 		size_t at = (size_t) (id - 1) * SIM_ROUTES + (size_t) r;
 		const FactPark *row = sim.db.parked[at];
 
+		if (r == except)
+			continue;
 		if (row != NULL && row->status != PARKED_DEAD)
 			sim_fail("message %lld is left %s on route %d", (long long) id,
 					 parked_status_name(row->status), r + 1);
@@ -32,31 +34,36 @@ check_message(int64_t id)
 }
 
 static void
-check_engine(const Engine *engine)
+check_engine(const Engine *engine, int except)
 {
 	if (engine->phase != ENGINE_RUN)
 		sim_fail("the reconcile has not ended");
 	for (const Route *route = engine->routes; route != NULL;
 		 route = route->next)
 	{
-		if (route->spec.state == SPEC_ACTIVE && route->mode != ROUTE_STREAM)
+		if (route->spec.id - 1 == except)
+			continue;
+		/* open with nothing left to probe, it stays so until there is */
+		if (route->spec.state == SPEC_ACTIVE && route->mode != ROUTE_STREAM &&
+			route->circuit.state == CIRCUIT_CLOSED)
 			sim_fail("route %d is still in BACKLOG mode", route->spec.id);
 		if (route->lane_count > 0 || route->nloading > 0 ||
 			route->nretries > 0 || route->inflight > 0 || route->nrows > 0 ||
 			route->keys.count > 0)
 			sim_fail("route %d has something in memory", route->spec.id);
 	}
-	if (engine->bytes != 0)
+	if (except < 0 && engine->bytes != 0)
 		sim_fail("%lld bytes are left", (long long) engine->bytes);
 }
 
 void
-sim_check(void)
+sim_check(int except)
 {
 	for (int64_t id = 1; id <= sim.messages.count; id++)
-		check_message(id);
+		check_message(id, except);
 	for (uint32_t i = 0; i < sim.db.segments.count; i++)
-		if (sim.db.segments.items[i].left > 0)
+		if (sim.db.segments.items[i].left > 0 &&
+			sim.db.segments.items[i].route_id - 1 != except)
 			sim_fail("the backlog is not empty");
-	check_engine(&sim.relay.engine);
+	check_engine(SIM_ENGINE, except);
 }

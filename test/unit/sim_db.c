@@ -72,6 +72,7 @@ sim_db_copy(SimDb *to, const SimDb *from)
 
 	sim_db_reset(to);
 	*to = *from;
+	to->wal = sim.wal;
 	to->resolved = mem_copy(from->resolved, sim.messages_max);
 	to->backlog = mem_copy(from->backlog, n);
 	to->parked = mem_alloc(n * sizeof(FactPark *));
@@ -103,7 +104,7 @@ add_segment(const FactSegment *fact)
 		.route_id = fact->route_id,
 		.generation = fact->generation,
 		.seq = fact->seq,
-		.run = sim.run,
+		.run = sim.db.run,
 		.pos = fact->pos,
 		.nids = fact->nids,
 		.left = fact->nids,
@@ -157,6 +158,26 @@ add_progress(const FactProgress *fact)
 		db->first_segment++;
 }
 
+/* An outage uses up no attempts, and DEAD has a reason that holds. */
+static void
+check_park(const FactPark *fact)
+{
+	const SimMessage *message = sim_message(fact->id);
+	const SimRoute *route = &sim.routes[fact->route_id - 1];
+	const char *why = fact->error;
+
+	if (fact->status == PARKED_DEAD &&
+		!(strcmp(why, "never") == 0
+			  ? message->poison & 1 << (fact->route_id - 1)
+		  : strcmp(why, "later") == 0
+			  ? fact->retry_count >= route->fewest_attempts
+		  : strcmp(why, "the route was dropped") == 0
+			  ? !route->exists || route->spec.state == SPEC_DROPPED
+			  : message->broken))
+		sim_fail("message %lld goes DEAD on route %d after %d attempts: %s",
+				 (long long) fact->id, fact->route_id, fact->retry_count, why);
+}
+
 static void
 add_park(const FactPark *fact)
 {
@@ -164,6 +185,7 @@ add_park(const FactPark *fact)
 
 	mem_free(sim.db.parked[at]);
 	sim.db.parked[at] = mem_copy(fact, sizeof(*fact));
+	check_park(fact);
 	if (fact->status == PARKED_DEAD)
 		sim_message(fact->id)->excused[fact->route_id - 1] = true;
 	sim_story("  park message %lld route %d %s %s", (long long) fact->id,
@@ -189,6 +211,8 @@ check_position(uint64_t position)
 	{
 		const SimTransaction *t = &sim.transactions.items[sim.commits.items[i]];
 
+		if (t->state == SIM_LOST)
+			continue;
 		if (t->end > position)
 			break;
 		for (uint32_t k = 0; k < t->count; k++)
@@ -257,6 +281,8 @@ sim_settle(const Facts *facts)
 	if (sim.keep_before)
 		sim_db_copy(&sim.before, &sim.db);
 	sim_story("settle, position %llu", (unsigned long long) facts->position);
+	sim.wal += 2;
+	sim.db.wal = sim.wal;
 	for (int g = 0; g < FACTS_GENERATIONS; g++)
 		resolve(&facts->resolved[g], g - 1);
 	for (uint32_t i = 0; i < facts->segments.count; i++)

@@ -13,13 +13,10 @@
 
 #include "core/mem.h"
 
-static SimRelay *const relay = &sim.relay;
-static Engine *const engine = &sim.relay.engine;
-
 void
 sim_tell_time(void)
 {
-	engine_clock(engine, sim.now_ms, sim.now_ms * 1000 + 1000000);
+	engine_clock(SIM_ENGINE, sim.now_ms, (sim.now_ms + sim.wall_ms) * 1000);
 }
 
 /* ---------- the pipeline ---------- */
@@ -30,8 +27,8 @@ ask(SimAsk what)
 	SimRequest *request = mem_alloc(sizeof(*request));
 
 	request->ask = what;
-	*relay->last = request;
-	relay->last = &request->next;
+	*sim.relay->last = request;
+	sim.relay->last = &request->next;
 	return request;
 }
 
@@ -60,7 +57,7 @@ static void
 op_settle(void *arg, const Facts *facts)
 {
 	(void) arg;
-	if (engine->hold)
+	if (SIM_ENGINE->hold)
 		sim_fail("a settle in a hold");
 	ask(SIM_SETTLE)->facts = facts;
 }
@@ -83,14 +80,14 @@ static const EngineOps ops = {
 void
 sim_ask_routes(void)
 {
-	if (relay->up)
+	if (sim.relay->up)
 		(void) ask(SIM_READ_ROUTES);
 }
 
 bool
 sim_execute_next(void)
 {
-	SimRequest *request = relay->first;
+	SimRequest *request = sim.relay->first;
 
 	while (request != NULL && request->executed)
 		request = request->next;
@@ -105,14 +102,11 @@ sim_execute_next(void)
 static void
 close_sink(int r)
 {
-	if (!relay->sinks[r].open)
+	if (!sim.relay->sinks[r].open)
 		return;
 	sim_sink_close(r);
-	engine_sink_closed(engine, (int16_t) (r + 1));
+	engine_sink_closed(SIM_ENGINE, (int16_t) (r + 1));
 }
-
-/* What the sinks were opened for. */
-static RouteSpec opened[SIM_ROUTES];
 
 static void
 tell_routes(const SimRoute *routes)
@@ -124,10 +118,10 @@ tell_routes(const SimRoute *routes)
 
 		if (!route->exists)
 			continue;
-		engine_route(engine, &route->spec, route->keeps_order);
-		fresh = !relay->sinks[r].open ||
-				spec_needs_new_sink(&opened[r], &route->spec);
-		opened[r] = route->spec;
+		engine_route(SIM_ENGINE, &route->spec, route->keeps_order);
+		fresh = !sim.relay->sinks[r].open ||
+				spec_needs_new_sink(&sim.relay->opened[r], &route->spec);
+		sim.relay->opened[r] = route->spec;
 		if (route->spec.state == SPEC_DROPPED)
 			close_sink(r);
 		else if (fresh)
@@ -142,10 +136,10 @@ tell_routes(const SimRoute *routes)
 static bool
 is_latest(void)
 {
-	for (const SimRequest *r = relay->first; r != NULL; r = r->next)
+	for (const SimRequest *r = sim.relay->first; r != NULL; r = r->next)
 		if (r->ask == SIM_READ_ROUTES)
 			return false;
-	return !engine->routes_wanted;
+	return !SIM_ENGINE->routes_wanted;
 }
 
 /* ---------- start and stop ---------- */
@@ -167,7 +161,7 @@ tell_backlog(void)
 			messages += segment->left;
 		}
 		if (messages > 0)
-			engine_backlog_summary(engine, r, seq, messages);
+			engine_backlog_summary(SIM_ENGINE, r, seq, messages);
 	}
 }
 
@@ -196,9 +190,10 @@ tell_rows(void)
 		qsort(rows.items, rows.count, sizeof(FactPark *), compare_rows);
 	for (uint32_t i = 0; i < rows.count; i++)
 	{
-		int64_t due = rows.items[i]->next_retry_ms - 1000;
+		int64_t due = rows.items[i]->next_retry_ms - sim.wall_ms;
 
-		engine_row(engine, rows.items[i], due < sim.now_ms ? sim.now_ms : due);
+		engine_row(SIM_ENGINE, rows.items[i],
+				   due < sim.now_ms ? sim.now_ms : due);
 	}
 	ARRAY_RESET(&rows);
 }
@@ -207,23 +202,24 @@ static void
 ask_snapshot(bool early)
 {
 	ask(SIM_SNAPSHOT)->early = early;
-	relay->asked = true;
+	sim.relay->asked = true;
 }
 
 static void
 begin_stream(void)
 {
-	relay->gap = !sim.db.has_position || sim.confirmed > sim.db.position;
-	relay->streaming = true;
-	relay->fed = relay->had = relay->complete = relay->second_early = false;
-	relay->wait_for = sim.commits.count;
-	relay->cursor = 0;
-	relay->start = sim.confirmed;
-	relay->confirmable = 0;
-	sim_story("stream begins at %llu, P %llu%s",
-			  (unsigned long long) sim.confirmed,
-			  (unsigned long long) sim.db.position, relay->gap ? ", gap" : "");
-	engine_begin_stream(engine, sim.confirmed, relay->gap);
+	sim.relay->gap = !sim.db.has_position || sim.confirmed > sim.db.position;
+	sim.relay->streaming = true;
+	sim.relay->fed = sim.relay->had = sim.relay->complete =
+		sim.relay->second_early = false;
+	sim.relay->wait_for = sim.commits.count;
+	sim.relay->cursor = 0;
+	sim.relay->start = sim.confirmed;
+	sim.relay->confirmable = 0;
+	sim_story(
+		"stream begins at %llu, P %llu%s", (unsigned long long) sim.confirmed,
+		(unsigned long long) sim.db.position, sim.relay->gap ? ", gap" : "");
+	engine_begin_stream(SIM_ENGINE, sim.confirmed, sim.relay->gap);
 	ask_snapshot(false);
 }
 
@@ -231,15 +227,16 @@ void
 sim_start(void)
 {
 	sim_story("start");
-	memset(relay, 0, sizeof(*relay));
-	relay->last = &relay->first;
-	relay->up = true;
-	sim.run++;
-	engine_init(engine, &ops, NULL, sim.run, sim_chance(30) ? 200 : 1 << 20,
-				sim.seed + 1);
+	memset(sim.relay, 0, sizeof(*sim.relay));
+	sim.relay->last = &sim.relay->first;
+	sim.relay->up = true;
+	sim.db.run++;
+	sim.db.wal = sim.wal += 2;
+	engine_init(SIM_ENGINE, &ops, NULL, sim.db.run,
+				sim_chance(30) ? 200 : 1 << 20, sim.seed + 1);
 	sim_tell_time();
 	tell_routes(sim.routes);
-	engine_routes_read(engine);
+	engine_routes_read(SIM_ENGINE);
 	tell_backlog();
 	tell_rows();
 	if (sim.slot)
@@ -247,7 +244,8 @@ sim_start(void)
 	else
 	{
 		sim_story("table mode");
-		engine_begin_table(engine);
+		engine_begin_table(SIM_ENGINE);
+		ask_snapshot(false);
 	}
 }
 
@@ -256,22 +254,23 @@ sim_stop(void)
 {
 	SimRequest *request;
 
-	if (!relay->up)
+	if (!sim.relay->up)
 		return;
 	sim_story("the relay is gone");
-	while (sim_chance(70) && sim_execute_next())
+	/* rule fence: nothing of one that has lost the lease */
+	while (!sim.old && sim_chance(70) && sim_execute_next())
 		;
 	for (int r = 0; r < SIM_ROUTES; r++)
 		sim_sink_close(r);
-	while ((request = relay->first) != NULL)
+	while ((request = sim.relay->first) != NULL)
 	{
-		relay->first = request->next;
+		sim.relay->first = request->next;
 		sim_request_free(request);
 	}
-	engine_reset(engine);
-	if (engine->bytes != 0)
-		sim_fail("%lld bytes are left", (long long) engine->bytes);
-	relay->up = false;
+	engine_reset(SIM_ENGINE);
+	if (SIM_ENGINE->bytes != 0)
+		sim_fail("%lld bytes are left", (long long) SIM_ENGINE->bytes);
+	sim.relay->up = false;
 }
 
 /* ---------- reconcile ---------- */
@@ -288,7 +287,7 @@ all_visible(uint32_t commits)
 static bool
 reconcile_table(void)
 {
-	if (!engine_may_begin_stream(engine))
+	if (!engine_may_begin_stream(SIM_ENGINE))
 		return false;
 	if (sim.slot)
 		begin_stream();
@@ -302,23 +301,23 @@ reconcile_table(void)
 bool
 sim_reconcile(void)
 {
-	if (!relay->up || relay->asked)
+	if (!sim.relay->up || sim.relay->asked)
 		return false;
-	if (!relay->streaming)
+	if (!sim.relay->streaming)
 		return reconcile_table();
-	if (!relay->gap || !relay->had || relay->complete ||
-		engine->phase != ENGINE_WAIT)
+	if (!sim.relay->gap || !sim.relay->had || sim.relay->complete ||
+		SIM_ENGINE->phase != ENGINE_WAIT)
 		return false;
-	if (all_visible(relay->wait_for))
+	if (all_visible(sim.relay->wait_for))
 	{
-		relay->complete = true;
+		sim.relay->complete = true;
 		ask_snapshot(false);
 		return true;
 	}
-	if (relay->second_early || sim.large || !sim_chance(3))
+	if (sim.relay->second_early || sim.large || !sim_chance(3))
 		return false;
 	sim_story("the wait is given up");
-	relay->second_early = sim.unordered = true;
+	sim.relay->second_early = sim.unordered = true;
 	ask_snapshot(true);
 	return true;
 }
@@ -326,8 +325,10 @@ sim_reconcile(void)
 static void
 answer_snapshot(const SimRequest *request)
 {
-	for (uint32_t i = 0; i < request->ids.count; i++)
-		engine_resolved(engine, request->ids.items[i].first,
+	bool told = sim.relay->had || !sim.relay->streaming;
+
+	for (uint32_t i = 0; !told && i < request->ids.count; i++)
+		engine_resolved(SIM_ENGINE, request->ids.items[i].first,
 						request->ids.items[i].last);
 	for (uint32_t i = 0; i < request->runs.count; i++)
 	{
@@ -335,17 +336,17 @@ answer_snapshot(const SimRequest *request)
 
 		sim_story("  unresolved %lld-%lld, %d routes", (long long) run->first,
 				  (long long) run->last, run->nroutes);
-		engine_unresolved(engine, run);
+		engine_unresolved(SIM_ENGINE, run);
 	}
 	sim_story("snapshot, L %llu%s", (unsigned long long) request->horizon,
 			  request->early ? ", early" : "");
-	relay->asked = false;
-	engine_snapshot(engine, request->horizon, request->early);
-	if (!relay->streaming)
+	sim.relay->asked = false;
+	engine_snapshot(SIM_ENGINE, request->horizon, request->early);
+	if (!sim.relay->streaming)
 		return;
-	if (!relay->gap)
-		relay->complete = true;
-	relay->fed = relay->had = true;
+	if (!sim.relay->gap)
+		sim.relay->complete = true;
+	sim.relay->fed = sim.relay->had = true;
 }
 
 /* ---------- answers ---------- */
@@ -367,10 +368,10 @@ answer_backlog(const SimRequest *request)
 		for (uint32_t k = 0; k < from->nids; k++)
 			if (from->done[k])
 				idset_add(&done, k);
-		engine_segment(engine, request->route_id, &segment, &done);
+		engine_segment(SIM_ENGINE, request->route_id, &segment, &done);
 		idset_reset(&done);
 	}
-	engine_segments(engine, request->route_id);
+	engine_segments(SIM_ENGINE, request->route_id);
 }
 
 static void
@@ -382,9 +383,12 @@ answer_fetch(const SimRequest *request)
 		if (idset_has(&request->ids, request->batch->ids[i]))
 		{
 			sim_wire(request->batch->ids[i], &wire, false);
-			engine_body(request->batch, &wire);
+			if (sim_message(wire.id)->broken)
+				engine_unreadable(request->batch, wire.id);
+			else
+				engine_body(request->batch, &wire);
 		}
-	engine_fetched(engine, request->batch);
+	engine_fetched(SIM_ENGINE, request->batch);
 }
 
 static void
@@ -399,12 +403,12 @@ answer(SimRequest *request)
 			answer_backlog(request);
 			break;
 		case SIM_SETTLE:
-			relay->confirmable = engine_settled(engine);
+			sim.relay->confirmable = engine_settled(SIM_ENGINE);
 			break;
 		case SIM_READ_ROUTES:
 			tell_routes(request->routes);
 			if (is_latest())
-				engine_routes_read(engine);
+				engine_routes_read(SIM_ENGINE);
 			break;
 		case SIM_SNAPSHOT:
 			answer_snapshot(request);
@@ -415,28 +419,76 @@ answer(SimRequest *request)
 bool
 sim_answer_next(void)
 {
-	SimRequest *request = relay->first;
+	SimRequest *request = sim.relay->first;
 
 	if (request == NULL || !request->executed)
 		return false;
-	relay->first = request->next;
-	if (relay->first == NULL)
-		relay->last = &relay->first;
+	sim.relay->first = request->next;
+	if (sim.relay->first == NULL)
+		sim.relay->last = &sim.relay->first;
 	sim_tell_time();
 	answer(request);
 	sim_request_free(request);
 	return true;
 }
 
+bool
+sim_ready(int r)
+{
+	if (!sim.relay->sinks[r].wants_ready)
+		return false;
+	sim.relay->sinks[r].wants_ready = false;
+	engine_ready(SIM_ENGINE, (int16_t) (r + 1));
+	return true;
+}
+
+#define DRAIN_LIMIT_MS 20000
+
+static bool
+is_drained(void)
+{
+	return engine_idle(SIM_ENGINE) &&
+		   (SIM_ENGINE->phase != ENGINE_RUN || !sim.slot ||
+			sim.confirmed >= SIM_ENGINE->settled_position);
+}
+
+void
+sim_drain(void)
+{
+	if (!sim.relay->up)
+		return;
+	if (sim.relay->drain_until_ms == 0 && SIM_ENGINE->hold)
+	{
+		/* what was under way from table mode cannot be settled */
+		sim.faults += !engine_idle(SIM_ENGINE);
+		sim_stop();
+	}
+	else if (sim.relay->drain_until_ms == 0)
+	{
+		sim_story("drain");
+		sim.relay->drain_until_ms = sim.now_ms + DRAIN_LIMIT_MS;
+		engine_drain(SIM_ENGINE);
+		engine_heartbeat(SIM_ENGINE);
+	}
+	else if (is_drained())
+	{
+		sim_story("drained");
+		sim_stop();
+	}
+	else if (sim.now_ms > sim.relay->drain_until_ms)
+	{
+		sim.faults++;
+		sim_stop();
+	}
+}
+
 void
 sim_turn(void)
 {
-	if (!relay->up)
+	if (!sim.relay->up)
 		return;
 	sim_tell_time();
-	engine_run(engine);
-	for (Route *route = engine->routes; route != NULL; route = route->next)
-		if (route->lane_count > ROUTE_LANE_MAX)
-			sim_fail("the lane of route %d has %u items", route->spec.id,
-					 route->lane_count);
+	engine_run(SIM_ENGINE);
+	if (sim.large ? sim_chance(1) : sim_chance(20))
+		sim_audit();
 }

@@ -14,13 +14,15 @@
 
 #define OUT_MAX 6
 
+/* The key of one that cannot be read is not known, so it holds up nobody. */
 static bool
 is_done_with(int64_t id, int r)
 {
 	const SimMessage *message = sim_message(id);
 
 	return !(message->routes & 1 << r) || message->sent[r] > 0 ||
-		   message->excused[r];
+		   message->excused[r] || message->broken ||
+		   sim_transaction_of(id)->state == SIM_LOST;
 }
 
 /* KeyOrder: those committed before have been delivered, or were DEAD. */
@@ -31,7 +33,8 @@ check_order(int64_t id, int r)
 	uint32_t *frontier = &sim.frontier[message->key][r];
 	int64_t *ids = sim.by_key[message->key].items;
 
-	if (message->key == 0 || !sim.routes[r].spec.ordered || sim.unordered)
+	if (message->key == 0 || message->broken || !sim.routes[r].spec.ordered ||
+		sim.routes[r].loose || sim.unordered)
 		return;
 	while (*frontier < sim.by_key[message->key].count &&
 		   is_done_with(ids[*frontier], r))
@@ -41,18 +44,21 @@ check_order(int64_t id, int r)
 				 (long long) id, (long long) ids[*frontier]);
 }
 
+/* stale: from a relay or a sink that is no longer the one that counts. */
 static void
-arrive(int64_t id, int r)
+arrive(int64_t id, int r, bool stale)
 {
 	SimMessage *message = sim_message(id);
+	bool lost = sim_transaction_of(id)->state == SIM_LOST && !message->ghost;
 
 	sim_story("message %lld arrives at route %d", (long long) id, r + 1);
-	if (!sim_is_committed(id))
+	if (!sim_is_committed(id) && !(stale && lost))
 		sim_fail("message %lld was never committed, but it was sent",
 				 (long long) id);
 	if (!(message->routes & 1 << r))
 		sim_fail("message %lld is not for route %d", (long long) id, r + 1);
-	if (sim.invisible == 0 && message->excused[r] && message->sent[r] == 0 &&
+	if (!stale && sim.invisible == 0 && message->excused[r] &&
+		message->sent[r] == 0 &&
 		sim.db.parked[(id - 1) * SIM_ROUTES + r] != NULL &&
 		sim.db.parked[(id - 1) * SIM_ROUTES + r]->status == PARKED_DEAD)
 		sim_fail("message %lld is DEAD on route %d and was sent",
@@ -85,7 +91,8 @@ check_alone(const SimSink *sink, const WireMessage *message, int r)
 {
 	uint8_t key = sim_message(message->id)->key;
 
-	if (key == 0 || !sim.routes[r].spec.ordered || sink->keeps_order)
+	if (key == 0 || !sim.routes[r].spec.ordered || sim.routes[r].loose ||
+		sink->keeps_order)
 		return;
 	for (uint32_t i = 0; i < sink->out.count; i++)
 		if (sim_message(sink->out.items[i].delivery->message->id)->key == key)
@@ -96,7 +103,7 @@ bool
 sim_submit(void *arg, Route *route, Delivery *delivery)
 {
 	int r = route->spec.id - 1;
-	SimSink *sink = &sim.relay.sinks[r];
+	SimSink *sink = &sim.relay->sinks[r];
 
 	(void) arg;
 	if (!sink->open)
@@ -128,17 +135,33 @@ decide(const SimDelivery *out, int r)
 		return OUTCOME_TRANSIENT;
 	if (sim_message(id)->poison & 1 << r)
 		return OUTCOME_PERMANENT;
-	return !sim.calm && sim_chance(sim.transient) ? OUTCOME_TRANSIENT
-												  : OUTCOME_OK;
+	if (sim.routes[r].down || (!sim.calm && sim_chance(sim.transient)))
+		return OUTCOME_TRANSIENT;
+	return OUTCOME_OK;
+}
+
+static Outcome
+outcome_of(const SimDelivery *out, int r)
+{
+	Outcome outcome = {.class = decide(out, r), .retry_after_ms = -1};
+
+	outcome.held_back = out->doomed && sim_chance(70);
+	outcome.duration_us = (int64_t) sim_random(1000000);
+	if (outcome.class != OUTCOME_OK)
+		strcpy(outcome.error,
+			   outcome.class == OUTCOME_TRANSIENT ? "later" : "never");
+	if (outcome.class == OUTCOME_TRANSIENT && sim_chance(10))
+		outcome.retry_after_ms = (int64_t) sim_random(2000);
+	return outcome;
 }
 
 bool
 sim_answer(int r)
 {
-	SimSink *sink = &sim.relay.sinks[r];
+	SimSink *sink = &sim.relay->sinks[r];
 	uint32_t i;
 	SimDelivery out;
-	Outcome outcome = {.retry_after_ms = -1};
+	Outcome outcome;
 
 	if (!sink->open || sink->hung || sink->out.count == 0)
 		return false;
@@ -146,44 +169,70 @@ sim_answer(int r)
 	out = sink->out.items[i];
 	memmove(&sink->out.items[i], &sink->out.items[i + 1],
 			(--sink->out.count - i) * sizeof(SimDelivery));
-	outcome.class = decide(&out, r);
+	outcome = outcome_of(&out, r);
 	if (outcome.class == OUTCOME_OK)
-		arrive(out.delivery->message->id, r);
+		arrive(out.delivery->message->id, r, sim.old);
 	else
 	{
-		strcpy(outcome.error, "no");
 		for (uint32_t k = 0; sink->keeps_order && k < sink->out.count; k++)
 			sink->out.items[k].doomed = true;
 		sim_story("message %lld: %s from route %d",
 				  (long long) out.delivery->message->id,
 				  outcome_class_name(outcome.class), r + 1);
 	}
-	engine_done(&sim.relay.engine, out.delivery, &outcome);
+	engine_done(SIM_ENGINE, out.delivery, &outcome);
 	return true;
 }
 
 void
 sim_sink_close(int r)
 {
-	SimSink *sink = &sim.relay.sinks[r];
-	bool lost = false;
+	SimSink *sink = &sim.relay->sinks[r];
+	uint32_t queue = sim.queues++;
+	bool late = false, lost = false;
 
 	for (uint32_t i = 0; i < sink->out.count; i++)
 	{
 		int64_t id = sink->out.items[i].delivery->message->id;
 
-		if (sink->out.items[i].doomed || (sim_message(id)->poison & 1 << r) ||
-			sim_chance(50))
-			lost = true;
-		else if (!lost || !sink->keeps_order)
-			arrive(id, r);
+		if (!sink->keeps_order)
+			late = lost = false;
+		late = late || sim_chance(30);
+		lost = lost || sink->out.items[i].doomed || sim_chance(30) ||
+			   (sim_message(id)->poison & 1 << r) || sim.routes[r].down;
+		if (!lost && !late)
+			arrive(id, r, sim.old);
+		else if (!lost)
+			*ARRAY_PUSH(&sim.late) =
+				(SimLate){id, queue, (uint8_t) r, sink->keeps_order};
 	}
 	ARRAY_RESET(&sink->out);
 	*sink = (SimSink){.open = false};
 }
 
+bool
+sim_arrive_late(void)
+{
+	uint32_t i;
+	SimLate late;
+
+	if (sim.late.count == 0)
+		return false;
+	i = (uint32_t) sim_random(sim.late.count);
+	late = sim.late.items[i];
+	if (late.keeps_order)
+		for (i = 0; sim.late.items[i].queue != late.queue; i++)
+			;
+	late = sim.late.items[i];
+	memmove(&sim.late.items[i], &sim.late.items[i + 1],
+			(--sim.late.count - i) * sizeof(SimLate));
+	sim_story("late:");
+	arrive(late.id, late.route, true);
+	return true;
+}
+
 void
 sim_sink_open(int r, bool keeps_order)
 {
-	sim.relay.sinks[r] = (SimSink){.open = true, .keeps_order = keeps_order};
+	sim.relay->sinks[r] = (SimSink){.open = true, .keeps_order = keeps_order};
 }

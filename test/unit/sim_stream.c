@@ -7,33 +7,31 @@
  */
 #include "sim.h"
 
-static SimRelay *const relay = &sim.relay;
-static Engine *const engine = &sim.relay.engine;
-
 /* The decoder sends what committed after the start, from its beginning. */
 static bool
 is_sent(const SimFrame *frame)
 {
 	const SimTransaction *t = &sim.transactions.items[frame->transaction];
 
-	return t->state == SIM_OPEN || t->end > relay->start;
+	return t->state == SIM_OPEN || t->end > sim.relay->start;
 }
 
 static const SimFrame *
 next_frame(void)
 {
-	while (relay->cursor < sim.frames.count &&
-		   !is_sent(&sim.frames.items[relay->cursor]))
-		relay->cursor++;
-	return relay->cursor < sim.frames.count ? &sim.frames.items[relay->cursor]
-											: NULL;
+	while (sim.relay->cursor < sim.frames.count &&
+		   !is_sent(&sim.frames.items[sim.relay->cursor]))
+		sim.relay->cursor++;
+	return sim.relay->cursor < sim.frames.count
+			   ? &sim.frames.items[sim.relay->cursor]
+			   : NULL;
 }
 
 static bool
 may_read(void)
 {
-	return relay->up && relay->streaming && relay->fed &&
-		   !engine_wants_pause(engine);
+	return sim.relay->up && sim.relay->streaming && sim.relay->fed &&
+		   sim.relay->drain_until_ms == 0 && !engine_wants_pause(SIM_ENGINE);
 }
 
 bool
@@ -45,12 +43,14 @@ sim_feed(void)
 
 	if (!may_read() || (frame = next_frame()) == NULL)
 		return false;
-	relay->cursor++;
+	sim.relay->cursor++;
 	sim_tell_time();
 	sim_story("frame %c of transaction %u", frame->data[0],
 			  sim.transactions.items[frame->transaction].xid);
-	if (!engine_frame(engine, frame->data, frame->len, &bells, &error))
+	if (!engine_frame(SIM_ENGINE, frame->data, frame->len, &bells, &error))
 		sim_fail("frame: %s", error);
+	if (bells != 0)
+		sim_ask_routes();
 	return true;
 }
 
@@ -64,20 +64,20 @@ sim_keepalive(void)
 		return false;
 	frame = next_frame();
 	lsn = frame == NULL ? sim.wal : frame->lsn - 1;
-	if (lsn <= engine->passed)
+	if (lsn <= SIM_ENGINE->passed)
 		return false;
 	sim_story("keepalive %llu", (unsigned long long) lsn);
-	engine_passed(engine, lsn);
+	engine_passed(SIM_ENGINE, lsn);
 	return true;
 }
 
 bool
 sim_confirm(void)
 {
-	if (!relay->up || !relay->streaming || !sim.slot ||
-		relay->confirmable <= sim.confirmed)
+	if (!sim.relay->up || !sim.relay->streaming || !sim.slot ||
+		sim.relay->confirmable <= sim.confirmed)
 		return false;
-	sim.confirmed = relay->confirmable;
+	sim.confirmed = sim.relay->confirmable;
 	if (sim.confirmed > sim.db.position)
 		sim_fail("the slot is confirmed past P");
 	sim_story("confirmed %llu", (unsigned long long) sim.confirmed);

@@ -226,9 +226,10 @@ write_message(uint32_t index, uint32_t subxid)
 	*message = (SimMessage){
 		.transaction = index,
 		.subxid = subxid,
-		.generation = (int16_t) (sim_chance(90) ? 0 : sim_random(3)),
+		.generation = (int16_t) (sim_chance(90) ? 0 : (int) sim_random(4) - 1),
 		.key = (uint8_t) sim_random(SIM_KEYS + 1),
 		.omitted = sim_chance(15),
+		.broken = sim_chance(2),
 	};
 	for (int r = 0; r < SIM_ROUTES; r++)
 		if (sim.routes[r].spec.state != SPEC_DROPPED &&
@@ -324,12 +325,13 @@ commit(uint32_t index)
 			  t->visible ? "" : ", not visible yet",
 			  (unsigned long long) t->end);
 	for (uint32_t i = 0; sim.verbose && !sim.large && i < t->count; i++)
-		sim_story("  message %lld key %d routes %x%s%s%s",
+		sim_story("  message %lld key %d routes %x%s%s%s%s",
 				  (long long) t->items[i], sim_message(t->items[i])->key,
 				  sim_message(t->items[i])->routes,
 				  sim_message(t->items[i])->ghost ? " ghost" : "",
 				  sim_message(t->items[i])->omitted ? " omitted" : "",
-				  sim_message(t->items[i])->poison ? " poison" : "");
+				  sim_message(t->items[i])->poison ? " poison" : "",
+				  sim_message(t->items[i])->broken ? " broken" : "");
 }
 
 void
@@ -372,6 +374,58 @@ sim_end_work(bool lose)
 }
 
 void
+sim_ring(void)
+{
+	WireWriter writer;
+	WireFrame frame = {.kind = WIRE_DOORBELL, .bells = WIRE_BELL_ROUTE};
+
+	begin();
+	sim.transactions.items[sim.transactions.count - 1].state = SIM_COMMITTED;
+	sim.transactions.items[sim.transactions.count - 1].visible = true;
+	sim.transactions.items[sim.transactions.count - 1].end = sim.wal;
+	frame.commit_end = sim.wal;
+	wire_writer_init(&writer, frame_bytes, sizeof(frame_bytes));
+	wire_frame_write(&writer, &frame);
+	add_frame(sim.transactions.count - 1, sim.wal++, &writer);
+}
+
+void
+sim_lose_work(uint64_t wal)
+{
+	uint32_t left = 0;
+
+	for (uint32_t i = 0; i < sim.transactions.count; i++)
+	{
+		SimTransaction *t = &sim.transactions.items[i];
+
+		if (t->state != SIM_COMMITTED || t->end <= wal)
+			continue;
+		t->state = SIM_LOST;
+		sim_story("transaction %u is lost", t->xid);
+	}
+	for (uint32_t i = 0; i < sim.frames.count; i++)
+	{
+		if (sim.frames.items[i].lsn <= wal)
+			sim.frames.items[left++] = sim.frames.items[i];
+		else
+			mem_free(sim.frames.items[i].data);
+	}
+	sim.frames.count = left;
+	sim.wal = wal + 1;
+	/* of what is lost, and of what was rolled back later than that */
+	for (uint32_t i = 0; i < sim.transactions.count; i++)
+	{
+		SimTransaction *t = &sim.transactions.items[i];
+
+		if (t->state == SIM_OPEN || t->end <= wal)
+			continue;
+		t->end = sim.wal++;
+		if (t->streamed && t->chunked > 0)
+			add_end(i, WIRE_STREAM_ABORT, t->xid);
+	}
+}
+
+void
 sim_show(uint32_t most)
 {
 	for (uint32_t i = 0; i < sim.commits.count && most > 0; i++)
@@ -399,4 +453,5 @@ sim_world_reset(void)
 	ARRAY_RESET(&sim.frames);
 	ARRAY_RESET(&sim.messages);
 	ARRAY_RESET(&sim.commits);
+	ARRAY_RESET(&sim.late);
 }

@@ -3,34 +3,32 @@
  *
  * Random schedules of the core against a made-up world, see sim.h.
  *
- *	test_simulation				seeds for about 20 seconds
- *	test_simulation COUNT		so many seeds
- *	test_simulation COUNT FIRST	from this one on; 1 SEED tells its story
+ *	COUNT [FIRST]		so many seeds, from this one (1) on
+ *	story SEED [STEPS]	what happens with this seed, in words
  *
- * With the core and the files here compiled for small windows it finds more:
- *	-DROUTE_LANE_MAX=6 -DROUTE_ROWS_MAX=8 -DWINDOW_ITEMS=4
- *	-DWINDOW_ITEMS_SHORT=2 -DTAIL_SEGMENT=3 -DENGINE_POUR_IDS=5
- *	-DROUTE_FETCH_MAX=4 -DENGINE_SETTLE_FACTS=8
+ * test/simulate builds and runs it.  Of a seed that fails the story of the
+ * shortest schedule is told that fails too.
  *
  * Who decides what: the scheduler here what happens next; a choice is a
  * function of the seed alone.
  *
  * SPDX-License-Identifier: PostgreSQL
  */
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/mem.h"
 #include "sim.h"
 #include "tap.h"
 
-#define SECONDS 20
 #define STEPS_CALM 400000
+#define SECONDS_MAX 300 /* for one seed, on however slow a machine */
 
 Sim sim;
+SimWindows sim_windows;
 static jmp_buf failed;
 
 /* ---------- dice, story ---------- */
@@ -59,7 +57,8 @@ sim_story(const char *format, ...)
 
 	if (!sim.verbose)
 		return;
-	fprintf(stderr, "# %6lld ", (long long) sim.now_ms);
+	fprintf(stderr, "# %6lld %s", (long long) sim.now_ms,
+			sim.old ? "(the old relay) " : "");
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
@@ -80,13 +79,14 @@ sim_fail(const char *format, ...)
 	longjmp(failed, 1);
 }
 
-/* An assertion or a sanitizer ends the process: say where we were. */
+/* An assertion, a sanitizer or the alarm ends the process: say where. */
 static void
 on_abort(int number)
 {
-	char text[64];
-	int len = snprintf(text, sizeof(text), "# died in seed %llu\n",
-					   (unsigned long long) sim.seed);
+	char text[80];
+	int len = snprintf(
+		text, sizeof(text), "# died in seed %llu: test/simulate story %llu\n",
+		(unsigned long long) sim.seed, (unsigned long long) sim.seed);
 
 	if (write(STDERR_FILENO, text, (size_t) len) < 0)
 		_exit(2);
@@ -96,23 +96,32 @@ on_abort(int number)
 
 /* ---------- a world ---------- */
 
-static void
-make_route(int r)
+static uint32_t
+either(uint32_t preset, uint32_t least, uint32_t most)
 {
-	SimRoute *route = &sim.routes[r];
+	return sim_chance(30) ? preset
+						  : least + (uint32_t) sim_random(most - least + 1);
+}
 
-	route->exists = true;
-	route->keeps_order = sim_chance(50);
-	route->spec = (RouteSpec){
-		.id = (int16_t) (r + 1),
-		.ordered = sim_chance(85),
-		.retry_initial_ms = 10,
-		.retry_max_ms = 500,
-		.retry_multiplier = 2,
-		.max_attempts = 1 + (int32_t) sim_random(4),
-		.concurrency = 1 + (int32_t) sim_random(5),
-		.trace_all = sim_chance(20),
+/* Small ones are where the modes change; the product's are tried as well. */
+static void
+choose_windows(void)
+{
+	bool large = sim.large;
+
+	sim_windows = (SimWindows){
+		.lane = either(16384, large ? 500 : 4, large ? 2000 : 10),
+		.lane_ms = either(5000, 100, 1000),
+		.lane_short = either(64, 1, 4),
+		.rows = either(10000, 4, 12),
+		.items = either(2048, large ? 100 : 2, large ? 500 : 6),
+		.items_short = either(16, 1, 2),
+		.segment = either(1000, large ? 100 : 1, large ? 500 : 5),
+		.pour = either(20000, large ? 500 : 1, large ? 2000 : 8),
+		.facts = either(1000, 1, 10),
 	};
+	if (sim_windows.items_short > sim_windows.items)
+		sim_windows.items_short = sim_windows.items;
 }
 
 static void
@@ -128,171 +137,64 @@ make_world(uint64_t seed, bool verbose)
 	sim.messages_max = sim.large ? 6000 : 2 + (uint32_t) sim_random(29);
 	sim.wal = 1000;
 	sim.now_ms = 1000;
+	sim.wall_ms = INT64_C(1000000000000);
+	sim.relay = &sim.relays[0];
+	choose_windows();
 	sim.transient = percents[sim_random(4)];
 	sim.invisible = percents[sim_random(4)];
 	sim.streamed = sim_chance(50) ? 30 : 0;
 	sim.deleted = sim_chance(10) ? SIM_ROUTES - 1 : -1;
 	sim.keep_before = !sim.large && sim_chance(30);
 	for (int r = 0; r < 1 + (int) sim_random(3); r++)
-		make_route(r);
+		sim_make_route(r);
 	sim_db_init(&sim.db);
-	if (sim.keep_before)
-		sim_db_init(&sim.before);
+	sim.db.wal = sim.wal;
 	sim.slot = sim_chance(90);
 	sim.confirmed = sim.saved = sim.wal;
 	sim.db.has_position = sim_chance(70);
 	sim.db.position = sim.db.has_position ? sim.wal : 0;
+	if (sim.keep_before)
+		sim_db_copy(&sim.before, &sim.db);
 }
 
 static void
 end_world(void)
 {
+	sim_stop_old();
 	sim_stop();
 	sim_db_reset(&sim.db);
 	sim_db_reset(&sim.before);
 	sim_world_reset();
 }
 
-/* ---------- faults ---------- */
-
-static void
-server_dies(void)
-{
-	sim_story("the server crashes");
-	sim_stop();
-	sim_end_work(true);
-	sim_show(UINT32_MAX);
-	sim.confirmed = sim.saved;
-}
-
-static void
-promotion(void)
-{
-	if (!sim.keep_before)
-		return;
-	sim_stop();
-	sim_story("promotion, the last settle is lost");
-	sim_end_work(true);
-	sim_show(UINT32_MAX);
-	sim_db_copy(&sim.db, &sim.before);
-}
-
-static void
-slot_moves(bool lost)
-{
-	sim_stop();
-	sim_story(lost ? "the slot is lost" : "the slot is moved ahead");
-	sim.slot = sim.slot && !lost;
-	if (sim.slot)
-		sim.confirmed = sim.saved = sim.wal;
-}
-
-static void
-sink_fails(int r)
-{
-	SimSink *sink = &sim.relay.sinks[r];
-	bool keeps_order = sink->keeps_order;
-
-	if (!sink->open)
-		return;
-	sim_story("the sink of route %d is closed and opened", r + 1);
-	sim_sink_close(r);
-	engine_sink_closed(&sim.relay.engine, (int16_t) (r + 1));
-	sim_sink_open(r, keeps_order);
-}
-
-static void
-fault(void)
-{
-	sim.faults++;
-	switch (sim_random(7))
-	{
-		case 0:
-			server_dies();
-			break;
-		case 1:
-			promotion();
-			break;
-		case 2:
-			slot_moves(true);
-			break;
-		case 3:
-			slot_moves(false);
-			break;
-		case 4:
-			sink_fails((int) sim_random(SIM_ROUTES));
-			break;
-		case 5:
-			sim.relay.sinks[sim_random(SIM_ROUTES)].hung = true;
-			break;
-		default:
-			sim_stop();
-			break;
-	}
-}
-
-/* ---------- the operator ---------- */
-
-static void
-operate(void)
-{
-	int r = (int) sim_random(SIM_ROUTES);
-	SimRoute *route = &sim.routes[r];
-
-	if (!route->exists && r != sim.deleted && sim_chance(30))
-		make_route(r);
-	else if (!route->exists || route->spec.state == SPEC_DROPPED)
-		return;
-	else if (sim_chance(50))
-		route->spec.state =
-			route->spec.state == SPEC_PAUSED ? SPEC_ACTIVE : SPEC_PAUSED;
-	else if (sim_chance(60))
-	{
-		sim.faults++; /* its sink is opened anew */
-		route->spec.concurrency = 1 + (int32_t) sim_random(5);
-	}
-	else if (sim_chance(30))
-		route->spec.state = SPEC_DROPPED;
-	sim_story("route %d: state %d", r + 1, route->spec.state);
-	sim_ask_routes();
-}
-
 /* ---------- the schedule ---------- */
 
+/* Now and then so long that a settle counts as stalled. */
 static void
 pass_time(void)
 {
-	int64_t next = sim.relay.up ? engine_next_ms(&sim.relay.engine) : INT64_MAX;
+	int64_t next = sim.relay->up ? engine_next_ms(SIM_ENGINE) : INT64_MAX;
 
-	if (next != INT64_MAX && next > sim.now_ms && sim_chance(50))
+	if (sim_chance(1))
+		sim.now_ms += (int64_t) sim_random(20000);
+	else if (next != INT64_MAX && next > sim.now_ms && sim_chance(50))
 		sim.now_ms = next;
 	else
 		sim.now_ms += (int64_t) sim_random(60);
 }
 
 static void
-make_slot(void)
-{
-	if (sim.slot)
-		return;
-	sim_show(UINT32_MAX); /* it waits for all that runs */
-	sim.slot = true;
-	sim.confirmed = sim.saved = sim.wal;
-	sim_story("a new slot at %llu", (unsigned long long) sim.wal);
-}
-
-static void
 rare_step(void)
 {
-	switch (sim_random(8))
+	switch (sim_random(10))
 	{
 		case 0:
 			if (sim_chance(30))
-				fault();
+				sim_fault();
 			break;
 		case 1:
 			if (sim_chance(30))
-				operate();
+				sim_operate();
 			break;
 		case 2:
 			sim.saved = sim.confirmed;
@@ -302,14 +204,22 @@ rare_step(void)
 			break;
 		case 4:
 			if (sim_chance(20))
-				make_slot();
+				sim_make_slot();
 			break;
 		case 5:
-			if (sim.relay.up && sim_chance(20))
-				engine_heartbeat(&sim.relay.engine);
+			if (sim.relay->up && sim_chance(20))
+				engine_heartbeat(SIM_ENGINE);
 			break;
 		case 6:
 			sim.wal += sim_random(20);
+			break;
+		case 7:
+			if (sim_chance(30))
+				sim_weather();
+			break;
+		case 8:
+			if (sim_chance(5))
+				sim_drain();
 			break;
 		default:
 			(void) sim_confirm();
@@ -318,18 +228,10 @@ rare_step(void)
 }
 
 static void
-step(void)
+relay_step(void)
 {
 	int r = (int) sim_random(SIM_ROUTES);
 
-	if (!sim.relay.up)
-	{
-		if (sim_chance(30))
-			sim_start();
-		else
-			sim_work();
-		return;
-	}
 	switch (sim_random(12))
 	{
 		case 0:
@@ -356,11 +258,7 @@ step(void)
 			(void) sim_reconcile();
 			break;
 		case 9:
-			if (sim.relay.sinks[r].wants_ready)
-			{
-				sim.relay.sinks[r].wants_ready = false;
-				engine_ready(&sim.relay.engine, (int16_t) (r + 1));
-			}
+			(void) sim_ready(r);
 			break;
 		case 10:
 			pass_time();
@@ -369,29 +267,58 @@ step(void)
 			rare_step();
 			break;
 	}
+}
+
+static void
+step(void)
+{
+	if (sim_chance(5))
+		(void) sim_arrive_late();
+	if (sim_chance(30))
+		sim_old_relay();
+	if (sim.relay->drain_until_ms != 0 && sim_chance(10))
+		sim_drain();
+	if (sim.relay->up)
+		relay_step();
+	else if (sim_chance(30))
+		sim_start();
+	else
+		sim_work();
 	if (sim_chance(60))
 		sim_turn();
 }
 
 /* ---------- quiet ---------- */
 
+/* Nothing more goes wrong, but on one route (-1: on none). */
 static void
-calm_down(void)
+calm_down(int except)
 {
 	sim_story("calm");
 	sim.calm = true;
 	sim_end_work(false);
 	sim_show(UINT32_MAX);
-	make_slot();
+	sim_stop_old();
+	while (sim_arrive_late())
+		;
+	sim_make_slot();
 	for (int r = 0; r < SIM_ROUTES; r++)
-		if (sim.routes[r].spec.state == SPEC_PAUSED)
+	{
+		if (sim.routes[r].spec.state == SPEC_PAUSED && r != except)
 			sim.routes[r].spec.state = SPEC_ACTIVE;
-	if (!sim.relay.up)
+		sim.routes[r].down = sim.routes[r].down && r == except;
+	}
+	if (sim.relay->drain_until_ms != 0)
+	{
+		sim.faults++;
+		sim_stop();
+	}
+	if (!sim.relay->up)
 		sim_start();
 	sim_ask_routes();
 	for (int r = 0; r < SIM_ROUTES; r++)
-		if (sim.relay.sinks[r].hung)
-			sink_fails(r);
+		if (sim.relay->sinks[r].hung && r != except)
+			sim_sink_fails(r);
 }
 
 /* One thing that is possible without time going by; false: there is none. */
@@ -403,57 +330,86 @@ calm_step(void)
 	for (int r = 0; r < SIM_ROUTES; r++)
 	{
 		moved = sim_answer(r) || moved;
-		if (sim.relay.sinks[r].wants_ready)
-		{
-			sim.relay.sinks[r].wants_ready = false;
-			engine_ready(&sim.relay.engine, (int16_t) (r + 1));
-			moved = true;
-		}
+		moved = sim_ready(r) || moved;
 	}
 	moved = sim_execute_next() || moved;
 	moved = sim_answer_next() || moved;
 	moved = sim_reconcile() || moved;
 	moved = sim_feed() || moved;
 	moved = sim_keepalive() || moved;
+	moved = sim_confirm() || moved;
 	sim_turn();
 	return moved;
 }
 
 /* Until nothing is left to do; time goes only where the engine asks. */
 static void
-run_calm(void)
+run_calm(int64_t until_ms)
 {
-	for (int i = 0; i < STEPS_CALM; i++)
+	for (int i = 0; i < STEPS_CALM && sim.now_ms < until_ms; i++)
 	{
 		int64_t next;
 
-		if (calm_step())
+		/* the second: a turn may have opened what was closed before it */
+		if (calm_step() || calm_step())
 			continue;
-		next = engine_next_ms(&sim.relay.engine);
-		if (next == INT64_MAX && !calm_step())
+		next = engine_next_ms(SIM_ENGINE);
+		if (next == INT64_MAX)
 			return;
-		if (next != INT64_MAX && next > sim.now_ms)
+		if (next > sim.now_ms)
 			sim.now_ms = next;
 	}
-	sim_fail("it does not come to rest");
+	if (sim.now_ms < until_ms)
+		sim_fail("it does not come to rest");
 }
 
+/* What is due by now is done; then P follows. */
 static void
-check_end(void)
+check_quiet(int except, int64_t most_ms)
 {
-	Engine *engine = &sim.relay.engine;
-
-	sim_check();
-	engine_heartbeat(engine);
-	run_calm();
+	run_calm(most_ms == INT64_MAX ? most_ms : sim.now_ms + most_ms);
+	sim_check(except);
+	engine_heartbeat(SIM_ENGINE);
+	run_calm(most_ms == INT64_MAX ? most_ms : sim.now_ms + most_ms);
 	for (int64_t id = 1; id <= sim.messages.count; id++)
 		if (sim_is_committed(id) &&
 			sim.db.position < sim_transaction_of(id)->end)
 			sim_fail("P stays behind message %lld", (long long) id);
+	if (sim.confirmed != sim.db.position)
+		sim_fail("the slot stays behind P");
+}
+
+#define ISOLATED_MS 36000000 /* more than the clock may have stepped */
+
+/* A route that is down, hangs or is paused holds up nobody and no WAL. */
+static void
+isolate(void)
+{
+	int r = (int) sim_random(SIM_ROUTES);
+
+	calm_down(r);
+	if (!sim.routes[r].exists || sim.routes[r].spec.state == SPEC_DROPPED)
+		return;
+	switch (sim_random(3))
+	{
+		case 0:
+			sim.routes[r].down = true;
+			break;
+		case 1:
+			sim.faults++; /* what is under way goes again in the end */
+			sim.relay->sinks[r].hung = true;
+			break;
+		default:
+			sim.routes[r].spec.state = SPEC_PAUSED;
+			sim_ask_routes();
+			break;
+	}
+	sim_story("route %d alone is in trouble", r + 1);
+	check_quiet(r, ISOLATED_MS);
 }
 
 static bool
-run_seed(uint64_t seed, bool verbose)
+run_seed(uint64_t seed, bool verbose, int limit)
 {
 	int steps;
 
@@ -461,39 +417,70 @@ run_seed(uint64_t seed, bool verbose)
 	if (setjmp(failed) != 0)
 		return false; /* its memory is lost; so is the test */
 	steps = 50 + (int) sim_random(sim.large ? 20000 : 1000);
-	for (int i = 0; i < steps; i++)
+	for (int i = 0; i < steps && i < limit; i++)
 		step();
-	calm_down();
-	run_calm();
-	check_end();
+	if (sim_chance(15))
+		isolate();
+	calm_down(-1);
+	check_quiet(-1, INT64_MAX);
 	end_world();
 	return true;
+}
+
+/* ---------- many ---------- */
+
+static void
+tell_shortest(uint64_t seed)
+{
+	int steps = 0;
+
+	alarm(0);
+	while (run_seed(seed, false, steps))
+		steps++;
+	diag("seed %llu after %d steps: %s", (unsigned long long) seed, steps,
+		 sim.failure);
+	diag("test/simulate story %llu %d", (unsigned long long) seed, steps);
+	(void) run_seed(seed, true, steps);
+}
+
+static bool
+run_seeds(uint64_t count, uint64_t first)
+{
+	uint64_t done = 0;
+	int64_t deliveries = 0;
+	bool good = true;
+
+	while (good && done < count)
+	{
+		alarm(SECONDS_MAX);
+		good = run_seed(first + done, false, INT_MAX);
+		deliveries += sim.deliveries;
+		done++;
+	}
+	if (!good)
+		tell_shortest(first + done - 1);
+	return ok(good, "%llu schedules from seed %llu on, %lld deliveries",
+			  (unsigned long long) done, (unsigned long long) first,
+			  (long long) deliveries);
+}
+
+static uint64_t
+number(int argc, char **argv, int i, uint64_t preset)
+{
+	return argc > i ? strtoull(argv[i], NULL, 10) : preset;
 }
 
 int
 main(int argc, char **argv)
 {
-	uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
-	uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-	time_t until = time(NULL) + SECONDS;
-	uint64_t done = 0;
-	int64_t deliveries = 0;
-	bool good = true;
-
 	signal(SIGABRT, on_abort);
 	signal(SIGSEGV, on_abort);
-	while (good &&
-		   (count > 0 ? done < count : done % 64 != 0 || time(NULL) < until))
-	{
-		good = run_seed(first + done, argc > 2 && count == 1);
-		deliveries += sim.deliveries;
-		done++;
-	}
-	if (!good)
-		diag("seed %llu: %s; its story: %s 1 %llu",
-			 (unsigned long long) sim.seed, sim.failure, argv[0],
-			 (unsigned long long) sim.seed);
-	ok(good, "%llu schedules, %lld deliveries", (unsigned long long) done,
-	   (long long) deliveries);
+	signal(SIGALRM, on_abort);
+	if (argc > 2 && strcmp(argv[1], "story") == 0)
+		ok(run_seed(number(argc, argv, 2, 1), true,
+					(int) number(argc, argv, 3, INT_MAX)),
+		   "seed %s", argv[2]);
+	else
+		run_seeds(number(argc, argv, 1, 1000), number(argc, argv, 2, 1));
 	return tap_done();
 }
