@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BUFFER_MAX 65536
+#define BUFFER_MAX (2 * 1024 * 1024) /* a whole request */
 #define CLIENTS_MAX 4096
 
 typedef struct Client
