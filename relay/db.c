@@ -60,6 +60,7 @@ struct Db
 	Entry *head;
 	Entry *tail;
 	int pending;
+	int64_t heard_ms; /* of the server, or when it was asked after a rest */
 	int nstatements;
 	unsigned names; /* given out so far */
 	Statement statements[STATEMENTS_MAX];
@@ -213,6 +214,7 @@ take_result(Db *db, PGresult *result)
 {
 	ExecStatusType status = PQresultStatus(result);
 
+	db->heard_ms = loop_now_ms(db->loop);
 	if (loss_is_fatal(result))
 	{
 		loss_note_result(&db->loss, result);
@@ -416,6 +418,8 @@ push_entry(Db *db, const char *sql, DbCall call, void *arg)
 	entry->statement = find_statement(db, sql);
 	entry->prepares =
 		entry->statement != NULL && entry->statement->state == STATEMENT_NEW;
+	if (db->pending == 0)
+		db->heard_ms = loop_now_ms(db->loop);
 	if (db->tail == NULL)
 		db->head = entry;
 	else
@@ -444,6 +448,12 @@ int
 db_pending(const Db *db)
 {
 	return db->pending;
+}
+
+int64_t
+db_silent_ms(const Db *db)
+{
+	return db->pending == 0 ? 0 : loop_now_ms(db->loop) - db->heard_ms;
 }
 
 int

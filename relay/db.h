@@ -63,6 +63,9 @@ extern void db_query(Db *db, const char *sql, int nvalues,
 /* db_pending: queries that have no result yet. */
 extern int db_pending(const Db *db);
 
+/* db_silent_ms: for how long a query has been waiting without any answer. */
+extern int64_t db_silent_ms(const Db *db);
+
 /* db_backend_pid, db_server_version (as 150020): 0 unless connected. */
 extern int db_backend_pid(const Db *db);
 extern int db_server_version(const Db *db);

@@ -335,8 +335,7 @@ metrics_render(const Metrics *metrics, const SessionStatus *status, Page *page)
 	head(page, "outbox_build_info", "gauge", "Version of the relay.");
 	page_printf(page, "outbox_build_info{version=\"%s\"} 1\n", OUTBOX_VERSION);
 	one(page, "outbox_up", "gauge", "1 while the relay delivers.",
-		status != NULL &&
-			(status->state == SESSION_RUNNING || status->table_mode));
+		status != NULL && session_delivers(status));
 	one(page, "outbox_sessions_total", "counter",
 		"Sessions with the database that have ended.",
 		(double) metrics->sessions);

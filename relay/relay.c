@@ -172,13 +172,18 @@ reload(void *arg, int signo)
 static int
 page_ready(const Relay *relay, const SessionStatus *status, Page *page)
 {
-	if (status != NULL &&
-		(status->state == SESSION_RUNNING || status->table_mode))
+	if (status != NULL && session_delivers(status))
 	{
 		page_printf(page, "ready: %s\n",
 					status->table_mode ? "delivering from the table"
 									   : "running");
 		return 200;
+	}
+	if (status != NULL && status->silent_ms >= SESSION_SILENT_MS)
+	{
+		page_printf(page, "not ready: the server has not answered for %d s\n",
+					(int) (status->silent_ms / 1000));
+		return 503;
 	}
 	page_printf(page, "not ready: %s\n",
 				status != NULL ? session_state_name(status->state)

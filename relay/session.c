@@ -408,6 +408,23 @@ session_set_budget(Session *session, int64_t bytes)
 	session->engine.budget = bytes;
 }
 
+int64_t
+session_silent_ms(const Session *session)
+{
+	int64_t db = session->db == NULL ? 0 : db_silent_ms(session->db);
+	int64_t stream =
+		session->stream == NULL ? 0 : stream_silent_ms(session->stream);
+
+	return db > stream ? db : stream;
+}
+
+bool
+session_delivers(const SessionStatus *status)
+{
+	return (status->state == SESSION_RUNNING || status->table_mode) &&
+		   status->silent_ms < SESSION_SILENT_MS;
+}
+
 void
 session_status(const Session *session, SessionStatus *status)
 {
@@ -419,6 +436,7 @@ session_status(const Session *session, SessionStatus *status)
 		.settled_ms = session->settled_ms,
 		.retained_bytes = session->retained_bytes,
 		.settles = session->settles,
+		.silent_ms = session_silent_ms(session),
 		.table_mode = session->engine_live && session->table_mode,
 		.engine = session->engine_live ? &session->engine : NULL,
 	};

@@ -38,6 +38,9 @@ typedef enum SessionEnd
 	SESSION_DRAINED /* as asked */
 } SessionEnd;
 
+/* A server that has not answered for so long has stopped. */
+#define SESSION_SILENT_MS 10000
+
 typedef struct Session Session;
 
 /* session_status: what /metrics and /readyz tell of it. */
@@ -51,6 +54,7 @@ typedef struct SessionStatus
 	int64_t retained_bytes; /* WAL kept for the slot; -1 not known */
 	int64_t settles;
 	bool table_mode;
+	int64_t silent_ms; /* for how long the server has not answered */
 	const Engine *engine;
 } SessionStatus;
 
@@ -72,6 +76,8 @@ extern void session_drain(Session *session);
 extern void session_ask_retained(Session *session);
 extern void session_set_budget(Session *session, int64_t bytes);
 extern void session_status(const Session *session, SessionStatus *status);
+/* session_delivers: and the server answers. */
+extern bool session_delivers(const SessionStatus *status);
 extern const char *session_state_name(SessionState state);
 
 #endif /* OUTBOX_SESSION_H */

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "log.h"
 #include "session_private.h"
 
 #define HEARTBEAT_MS 60000
@@ -59,6 +60,22 @@ heartbeat(Session *session)
 		engine_heartbeat(&session->engine);
 }
 
+/* Nothing ends: it may go on, and a new connection would wait likewise. */
+static void
+note_silence(Session *session)
+{
+	bool silent = session_silent_ms(session) >= SESSION_SILENT_MS;
+
+	if (silent && !session->silent)
+		log_warning("server_silent",
+					"the server has not answered for %d s, though it is "
+					"connected",
+					SESSION_SILENT_MS / 1000);
+	else if (!silent && session->silent)
+		log_info("server_answers", "the server answers again");
+	session->silent = silent;
+}
+
 void
 session_beat(void *arg)
 {
@@ -68,6 +85,7 @@ session_beat(void *arg)
 	if (session->ended || !session->engine_live)
 		return;
 	session_clock(session);
+	note_silence(session);
 	heartbeat(session);
 	maintain(session);
 }

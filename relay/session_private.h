@@ -69,6 +69,7 @@ struct Session
 	int64_t maintained_ms;
 	bool settled_since; /* a settle since the last maintain */
 	bool maintaining;
+	bool silent; /* the server is, as it was logged */
 	bool reading_routes;
 	bool routes_again;
 	bool routes_visible; /* what rang is in what is being read */
@@ -87,6 +88,7 @@ extern void session_end(Session *session, SessionEnd end, const char *format,
 extern bool session_failed(Session *session, const PGresult *result);
 extern void session_shape(Session *session, const char *function);
 extern void session_clock(Session *session);
+extern int64_t session_silent_ms(const Session *session);
 
 #define SESSION_BEAT_MS 1000
 /* session_beat: each SESSION_BEAT_MS; a TimerCall. */

@@ -114,8 +114,8 @@ stream_send_feedback(Stream *stream)
 	timer_set(stream->feedback, STREAM_FEEDBACK_MS);
 	if (stream->unflushed)
 		return;
-	replication_feedback(message, stream->confirmed,
-						 loop_wall_us(stream->loop));
+	replication_feedback(message, stream->confirmed, loop_wall_us(stream->loop),
+						 stream->told_ms - stream->heard_ms >= STREAM_ASK_MS);
 	if (PQputCopyData(stream->conn, (const char *) message, sizeof(message)) <
 		0)
 		break_with_conn(stream);
@@ -317,9 +317,18 @@ stream_resume(Stream *stream)
 	if (!stream_alive(stream) || !stream->paused)
 		return;
 	stream->paused = false;
+	stream->heard_ms = loop_now_ms(stream->loop);
 	/* what libpq holds already makes no socket readable */
 	if (stream->state == STREAM_STREAMING)
 		timer_set(stream->more, 0);
+}
+
+int64_t
+stream_silent_ms(const Stream *stream)
+{
+	if (stream->state != STREAM_STREAMING || stream->paused)
+		return 0;
+	return loop_now_ms(stream->loop) - stream->heard_ms;
 }
 
 int

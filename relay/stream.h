@@ -29,6 +29,8 @@
 
 /* How often the server hears of us, whether or not we read. */
 #define STREAM_FEEDBACK_MS 1000
+/* After so long without a word the server is asked for one. */
+#define STREAM_ASK_MS 5000
 /* A confirmed position that moves is reported at most this often. */
 #define STREAM_CONFIRM_MS 50
 
@@ -91,6 +93,12 @@ extern uint64_t stream_confirmed(const Stream *stream);
  */
 extern void stream_pause(Stream *stream);
 extern void stream_resume(Stream *stream);
+
+/*
+ * stream_silent_ms: for how long the server has not said a word, though asked;
+ * 0 while it is not listened to.
+ */
+extern int64_t stream_silent_ms(const Stream *stream);
 
 /* stream_walsender_pid: 0 unless connected. */
 extern int stream_walsender_pid(const Stream *stream);

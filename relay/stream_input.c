@@ -15,6 +15,7 @@ take_data(Stream *stream, const uint8_t *data, size_t len)
 	StreamCaller *caller = &stream->caller;
 	ReplicationMessage message;
 
+	stream->heard_ms = loop_now_ms(stream->loop);
 	if (!replication_read(&message, data, len))
 		loss_note(&stream->loss,
 				  "message of the replication protocol is malformed");
@@ -104,6 +105,7 @@ static void
 take_start(Stream *stream)
 {
 	stream->state = STREAM_STREAMING;
+	stream->heard_ms = loop_now_ms(stream->loop);
 	/* at once: the server counts from its start until it hears of us */
 	stream_send_feedback(stream);
 	stream->caller.started(stream->caller.arg);

@@ -48,7 +48,8 @@ struct Stream
 	bool closed;
 	uint64_t consistent_point;
 	uint64_t confirmed;
-	int64_t told_ms; /* when the last feedback went out */
+	int64_t told_ms;  /* when the last feedback went out */
+	int64_t heard_ms; /* when the server last said something */
 };
 
 /* stream_alive: neither closed nor known to its caller as lost. */

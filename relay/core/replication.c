@@ -60,14 +60,14 @@ replication_read(ReplicationMessage *message, const uint8_t *data, size_t len)
 
 void
 replication_feedback(uint8_t out[REPLICATION_FEEDBACK_LEN], uint64_t lsn,
-					 int64_t wall_us)
+					 int64_t wall_us, bool reply)
 {
 	out[0] = 'r';
 	put_u64(out + 1, lsn);
 	put_u64(out + 9, lsn);
 	put_u64(out + 17, lsn);
 	put_u64(out + 25, (uint64_t) (wall_us - EPOCH_2000_US));
-	out[33] = 0; /* no reply, please */
+	out[33] = reply;
 }
 
 /* parse_hex: one to eight digits; NULL when they are not there. */

@@ -39,10 +39,11 @@ extern bool replication_read(ReplicationMessage *message, const uint8_t *data,
 
 /*
  * replication_feedback: a Standby status update that says written, flushed
- * and applied up to lsn.  wall_us counts from 1970-01-01 UTC.
+ * and applied up to lsn.  wall_us counts from 1970-01-01 UTC.  reply: the
+ * server is to answer at once, by a keepalive.
  */
 extern void replication_feedback(uint8_t out[REPLICATION_FEEDBACK_LEN],
-								 uint64_t lsn, int64_t wall_us);
+								 uint64_t lsn, int64_t wall_us, bool reply);
 
 /* replication_lsn: "16/B374D848"; false when it is none. */
 extern bool replication_lsn(const char *text, uint64_t *lsn);

@@ -66,9 +66,11 @@ test_feedback(void)
 								0xab, 0, 0, 0, 0,    0, 0, 1, 2,    0};
 
 	replication_feedback(out, UINT64_C(0x1000000ab),
-						 INT64_C(946684800000000) + 0x102);
+						 INT64_C(946684800000000) + 0x102, false);
 	is_mem(out, sizeof(out), expected, sizeof(expected),
 		   "feedback says one position three times");
+	replication_feedback(out, 1, 0, true);
+	is_int(out[sizeof(out) - 1], 1, "a reply is asked for");
 }
 
 static void
