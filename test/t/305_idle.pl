@@ -11,6 +11,8 @@ use OutboxTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+my $HEARTBEAT_SECONDS = 60;
+
 my $node = new_node('main',
 	conf => [ 'log_statement = all', "log_line_prefix = '%a|%d|'",
 		'checkpoint_timeout = 1h', 'wal_keep_size = 0' ]);
@@ -78,6 +80,7 @@ ok( wait_for(
 cmp_ok($relay->metric('outbox_settles_total') - $settled,
 	'<=', 5, 'by a few settles only');
 $node->safe_psql('postgres', 'CHECKPOINT');
+# What is left of the last 16 MB waits for the heartbeat.
 ok( wait_for(
 		'the WAL is recycled',
 		sub {
@@ -85,7 +88,8 @@ ok( wait_for(
 			$node->safe_psql('postgres',
 				'SELECT pg_current_wal_lsn() - restart_lsn < 40000000'
 				  . ' FROM pg_replication_slots') eq 't';
-		}),
+		},
+		2 * $HEARTBEAT_SECONDS),
 	'and lets go of it');
 
 $id = enqueue($node, 'a', {});
