@@ -42,7 +42,8 @@ options_raise(const Options *options, OptionsResult result)
 		 errmsg("%s", options->error),
 		 result == OPTIONS_VERSION
 			 ? errhint("Install outbox_decoder and outbox-relay of the same "
-					   "version, or give option proto_version.")
+					   "version, or give option proto_version; to look "
+					   "at changes by SQL, give option format 'text'.")
 			 : 0));
 }
 

@@ -117,6 +117,9 @@ sub test_options
 	my ($rc, $out, $err) = $node->psql('postgres',
 		q{SELECT FROM pg_logical_slot_peek_changes('s', NULL, NULL, 'proto_version', '1')});
 	like($err, qr/produces binary output/, 'binary is the default');
+	($rc, $out, $err) = $node->psql('postgres',
+		q{SELECT FROM pg_logical_slot_peek_changes('s', NULL, NULL)});
+	like($err, qr/HINT: .* give option format 'text'/, 'a person is told of text');
 	return;
 }
 
