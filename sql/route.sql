@@ -98,6 +98,18 @@ END
 $$;
 COMMENT ON FUNCTION outbox.route_options IS 'all options of a route: given over earlier over default';
 
+CREATE FUNCTION outbox.is_ipv6(address text) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN family(address::inet) = 6;
+EXCEPTION WHEN invalid_text_representation THEN
+	RETURN false;
+END
+$$;
+COMMENT ON FUNCTION outbox.is_ipv6 IS 'whether a text is an IPv6 address';
+
 CREATE FUNCTION outbox.route_check_url(target text) RETURNS void
 LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
@@ -114,6 +126,7 @@ BEGIN
 		WHEN strpos(target, '#') > 0 THEN 'It has a fragment ("#").'
 		WHEN strpos(authority, '@') > 0 THEN 'It has a user or a password.'
 		WHEN authority !~ '^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9.])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$'
+			OR NOT outbox.is_ipv6((regexp_match(authority, '^\[(.*)\]'))[1])
 			THEN 'Its host or port is missing or not valid.'
 		WHEN authority !~ '\]$' AND port::integer NOT BETWEEN 1 AND 65535 THEN 'Its port is not from 1 to 65535.'
 	END;
@@ -320,6 +333,7 @@ REVOKE ALL ON FUNCTION
 	outbox.route_option(text),
 	outbox.route_check_option(text, text, jsonb),
 	outbox.route_options(text, jsonb, jsonb),
+	outbox.is_ipv6(text),
 	outbox.route_check_url(text),
 	outbox.route_check_target(text, text),
 	outbox.route_check_list(text[], text),

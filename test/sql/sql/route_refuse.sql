@@ -9,7 +9,7 @@ FROM (VALUES (NULL), (''), ('HTTP'), ('amqp')) v (kind);
 SELECT left(url, 40) AS url, outcome(format('SELECT outbox_route_create(''r'', ''http'', %L)', url))
 FROM (VALUES (NULL), (''), ('example.com'), ('ftp://h/'), ('http://'), ('http:///x'), ('http://h:0/'), ('http://h:65536/'),
 	('http://h:/'), ('http://u:p@h/'), ('http://u@h'), ('http://h/#x'), ('http://h/a b'), (E'http://h/\r\nX: y'), ('http://h/ä'),
-	('http://-h/'), ('http://[::1'), ('http://[zz]/'), ('http://h/' || repeat('x', 2040))) v (url);
+	('http://-h/'), ('http://[::1'), ('http://[zz]/'), ('http://[:::::1]/'), ('http://[127.0.0.1]/'), ('http://h/' || repeat('x', 2040))) v (url);
 SELECT left(url, 40) AS url, outcome(format('SELECT outbox_route_alter(%L, %L)', repeat('x', 63), url))
 FROM (VALUES ('HTTPS://Example.COM'), ('http://127.0.0.1:65535/?a=b@c'), ('http://[fe80::1]/'), ('http://h./'),
 	('http://h/' || repeat('x', 2039)), ('main/topic')) v (url);
