@@ -65,7 +65,7 @@ CASES = (
      lambda s, g, t: (t.update({4: "SENT"})), ()),
     ("arrived, DEAD", "I5", lambda s, g, t: t.update({3: "DEAD"}), ()),
     ("left as NEW", "I5", lambda s, g, t: t.update({3: "NEW"}), ()),
-    ("an id twice", "I6", lambda s, g, t: same_id(s), ()),
+    ("an id twice", "I4", lambda s, g, t: same_id(s), ()),
     ("an id again after a rollback", "", lambda s, g, t: s.insert(
         0, driven(2, "z", 9, "rolled back")), ()),
     ("too many duplicates", "I7", None, ("--max-duplicates", "0")),

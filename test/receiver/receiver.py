@@ -6,6 +6,7 @@ An HTTP endpoint that writes down what it was sent and misbehaves as told.
 It shares no code with the relay: its log is what the oracle believes.
 
     receiver.py --port-file FILE --log FILE [--body none|full] [--port N]
+                [--listen ADDRESS] [--poison PATH]
 
 The port is the kernel's choice and is written to --port-file once the
 socket listens.  The log has one line of JSON for each request, written
@@ -15,6 +16,9 @@ when its answer is (or when it is clear that there will be none):
      "length", "sha256", "body" or "base64" (with --body full), "status"}
 
 status 0: no answer was given.
+
+--poison: requests to that path with a header X-Poison get 422, whatever the
+script says.
 
 Control, not logged:
     PUT /_script {"path": P, "behaviour": [B, ...]}   replaces P's script
@@ -82,7 +86,8 @@ class Journal:
 class Script:
     """What is to happen to the requests of each path."""
 
-    def __init__(self):
+    def __init__(self, poison):
+        self.poison = poison
         self.todo = defaultdict(deque)
         self.held = defaultdict(list)
         self.seen = defaultdict(int)
@@ -90,8 +95,10 @@ class Script:
     def set(self, path, behaviour):
         self.todo[path] = deque(behaviour)
 
-    def next(self, path):
+    def next(self, path, headers):
         self.seen[path] += 1
+        if path == self.poison and "x-poison" in headers:
+            return "422"
         todo = self.todo[path] if path in self.todo else None
         if not todo:
             return "200"
@@ -185,7 +192,8 @@ class Connection(asyncio.Protocol):
             return
         request.count()
         self.busy = True
-        word, _, rest = self.script.next(request.path).partition(":")
+        word, _, rest = self.script.next(
+            request.path, request.headers).partition(":")
         if word.isdigit():
             self.answer(request, int(word), *options(rest))
         else:
@@ -284,9 +292,10 @@ def message(status, body, headers=()):
 
 async def run(args):
     loop = asyncio.get_running_loop()
-    script, journal = Script(), Journal(args.log, args.body == "full")
+    script = Script(args.poison)
+    journal = Journal(args.log, args.body == "full")
     server = await loop.create_server(
-        lambda: Connection(script, journal, loop), "127.0.0.1", args.port,
+        lambda: Connection(script, journal, loop), args.listen, args.port,
         backlog=1024)
     with open(args.port_file + ".new", "w", encoding="ascii") as file:
         file.write("%d\n" % server.sockets[0].getsockname()[1])
@@ -306,6 +315,8 @@ def main():
     parser.add_argument("--body", choices=("none", "full"), default="none")
     parser.add_argument("--port", type=int, default=0,
                         help="only to come back on the port it had before")
+    parser.add_argument("--listen", default="127.0.0.1")
+    parser.add_argument("--poison")
     asyncio.run(run(parser.parse_args()))
 
 

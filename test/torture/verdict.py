@@ -1,0 +1,176 @@
+"""
+test/torture/verdict.py
+
+After the torture: what is in the tables and the logs, and what the oracle
+says to it.
+
+SPDX-License-Identifier: PostgreSQL
+"""
+
+import datetime
+import json
+import os
+import subprocess
+import sys
+
+import world as names
+from place import HERE
+
+CHECK = os.path.join(HERE, "..", "oracle", "check.py")
+FAST = 2        # SIGINT
+
+
+class Verdict:
+    def __init__(self, run):
+        self.run, self.world, self.place = run, run.world, run.place
+        self.passed = self.failed = 0
+        self.driven = ["--driver", self.place.dir + "/driver.jsonl",
+                       "--driver", self.world.files["probes.jsonl"]]
+        self.counts = {}
+
+    def ok(self, good, what):
+        self.passed += bool(good)
+        self.failed += not good
+        print("%sok %d - %s" % ("" if good else "not ",
+                                self.passed + self.failed, what), flush=True)
+
+    # -- what is in the tables
+
+    def collect(self):
+        primary, folder = self.world.primary, self.place.dir
+        with open(folder + "/survived.txt", "w", encoding="utf-8") as file:
+            for (name,) in primary.rows("SELECT name FROM driver_done"):
+                file.write(name + "\n")
+        files = {}
+        for number, route, status in primary.rows(
+                "SELECT id, route, status FROM outbox.messages"
+                " WHERE route IS NOT NULL"):
+            if route not in files:
+                files[route] = open("%s/status-%s.txt" % (folder, route), "w",
+                                    encoding="utf-8")
+            files[route].write("%d %s\n" % (number, status))
+        for file in files.values():
+            file.close()
+        self.world.write(
+            "watch.jsonl", kind="slots", expected=["outbox"],
+            names=[row[0] for row in primary.rows(
+                "SELECT slot_name FROM pg_replication_slots")])
+        return files
+
+    def stop(self):
+        for relay in self.world.relays:
+            status = relay.stop()
+            self.world.write("watch.jsonl", kind="process_end",
+                             name=relay.name, status=status,
+                             expected=status == 0)
+        if self.world.kafka:
+            self.place.call([
+                "test/receiver/kafka_log.py", "--bootstrap", self.world.kafka,
+                "--topic", "stream", "--log",
+                self.place.dir + "/stream.jsonl"], "relay")
+        for server in (self.world.standby, self.world.primary):
+            server.stop(FAST)
+
+    # -- the oracle
+
+    def ask(self, what, *arguments):
+        done = subprocess.run([sys.executable, CHECK, *arguments],
+                              stdout=subprocess.PIPE, text=True, check=False)
+        name = "%s/oracle-%s.txt" % (self.place.dir, what)
+        with open(name, "w", encoding="utf-8") as file:
+            file.write(done.stdout)
+        lines = done.stdout.splitlines()
+        wrong = {line[:2] for line in lines if line[2:9] == " broken"}
+        for line in lines:
+            print("# " + line)
+        return wrong, done.returncode
+
+    def routes(self):
+        """Name -> what the oracle has to know of it."""
+        found = {name: (self.world.receiver.log, types, [])
+                 for name, types in names.ROUTES.items()}
+        found["picky"][2].extend(["--refused", "poison"])
+        if self.world.kafka:
+            found["stream"] = (self.place.dir + "/stream.jsonl",
+                               names.STREAM, [])
+        return found
+
+    def check_routes(self):
+        for route, (log, types, more) in self.routes().items():
+            wrong, status = self.ask(
+                route, *self.driven, "--received", log, "--path",
+                "stream" if route == "stream" else "/" + route,
+                "--types", ",".join(types),
+                "--survived", self.place.dir + "/survived.txt",
+                "--status", "%s/status-%s.txt" % (self.place.dir, route),
+                "--events", self.world.files["events.jsonl"], *more)
+            for rule in ("I1", "I2", "I3", "I4", "I5", "I7"):
+                self.ok(rule not in wrong and status in (0, 1),
+                        "%s on %s" % (rule, route))
+
+    def check_watched(self):
+        folder = self.place.dir
+        logs = [relay.log for relay in self.world.relays]
+        logs += [folder + "/receiver.log", self.world.receiver.log]
+        logs += ["%s/metrics-%s.txt" % (folder, relay.name)
+                 for relay in self.world.relays]
+        more = [word for log in logs for word in ("--log", log)]
+        more += [word for server in self.world.servers
+                 for word in ("--server-log", server.log)]
+        wrong, status = self.ask(
+            "watched", *self.driven, "--watch",
+            self.world.files["watch.jsonl"], "--events",
+            self.world.files["events.jsonl"], "--survived",
+            folder + "/survived.txt", "--secret", names.CANARY, *more)
+        for rule in ("I6", "I8"):
+            self.ok(rule not in wrong and status in (0, 1), rule)
+
+    def save_metrics(self):
+        """Also looked through for secrets."""
+        for relay in self.world.relays:
+            with open("%s/metrics-%s.txt" % (self.place.dir, relay.name), "w",
+                      encoding="utf-8") as file:
+                try:
+                    file.write(self.place.http("relay", relay.port, "GET",
+                                               "/metrics")[1])
+                    with open("/proc/%d/cmdline" % relay.process.pid,
+                              encoding="utf-8") as line:
+                        file.write(line.read() + "\n")
+                except OSError as error:
+                    file.write("%s\n" % error)
+
+
+def record(run, verdict):
+    line = {"what": "torture", "seed": run.options.seed,
+            "minutes": run.options.minutes, "passed": verdict.passed,
+            "failed": verdict.failed,
+            "messages": count(run.place.dir + "/driver.jsonl"),
+            "faults": dict(sorted(run.done.items())),
+            "kafka": run.options.kafka, "net": run.place.net,
+            "date": datetime.date.today().isoformat()}
+    with open(os.path.dirname(run.out) + "/results.jsonl", "a",
+              encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def count(path):
+    with open(path, "rb") as file:
+        return sum(1 for _ in file)
+
+
+def pronounce(run):
+    verdict = Verdict(run)
+    for text in run.failures:
+        verdict.ok(False, text.split("\n")[0])
+    verdict.ok(not run.failures, "it recovers, and ends quiet")
+    verdict.save_metrics()
+    verdict.collect()
+    verdict.stop()
+    verdict.check_routes()
+    verdict.check_watched()
+    record(run, verdict)
+    print("1..%d" % (verdict.passed + verdict.failed))
+    print("# faults: %s" % ", ".join(
+        "%s %d" % item for item in sorted(run.done.items())))
+    print("%d passed, %d failed" % (verdict.passed, verdict.failed))
+    return 1 if verdict.failed else 0

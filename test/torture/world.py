@@ -1,0 +1,497 @@
+"""
+test/torture/world.py
+
+What is tortured: a primary and a standby, two relays, a receiver, perhaps a
+Kafka, and the load.  Each is a real process; what it logs stays in files.
+
+SPDX-License-Identifier: PostgreSQL
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import psycopg2
+from place import wait_for
+
+# In the relay's conninfo; it must not turn up anywhere else.
+CANARY = "canary-7d41f0c2"
+PROBE = "t.probe"
+# Route -> the types that it gets.
+ROUTES = {
+    "alpha": ("t.all", "t.alpha", "t.picky", PROBE),
+    "beta": ("t.all", "t.beta", PROBE),
+    "picky": ("t.picky", PROBE),
+}
+STREAM = ("t.all", "t.alpha", PROBE)    # to Kafka
+OPTIONS = {"retry_initial_ms": 50, "retry_max_ms": 500, "timeout_ms": 3000,
+           "connect_timeout_ms": 1000, "max_attempts": 10000}
+LEASE_SECONDS = 2
+
+SERVER = """
+listen_addresses = '%(address)s'
+port = %(port)d
+cluster_name = '%(name)s'
+unix_socket_directories = '%(sockets)s'
+wal_level = logical
+max_wal_senders = 20
+max_replication_slots = 10
+max_prepared_transactions = 50
+max_connections = 60
+shared_buffers = 64MB
+max_wal_size = 256MB
+wal_keep_size = 128MB
+wal_sender_timeout = 5s
+wal_receiver_timeout = 5s
+wal_retrieve_retry_interval = 1s
+autovacuum_naptime = 2s
+log_line_prefix = '%%m [%%p] %%e %%q%%a '
+log_checkpoints = off
+log_min_error_statement = panic
+fsync = %(fsync)s
+track_commit_timestamp = %(stamps)s
+logical_decoding_work_mem = 1MB
+"""
+HBA = """local all all trust
+local replication all trust
+host all relay samenet scram-sha-256
+host replication relay samenet scram-sha-256
+host all relay all scram-sha-256
+host replication relay all scram-sha-256
+"""
+
+
+class Server:
+    """One PostgreSQL server; files of its own that can be full."""
+
+    def __init__(self, world, number):
+        self.world, self.place = world, world.place
+        self.name = "server%d" % number
+        self.dir = self.place.scratch.make(self.name)
+        self.data = self.dir + "/data"
+        self.log = self.dir + "/server.log"
+        self.port = self.place.free_port("server")
+        self.process = None
+        self.mounted = []
+        self.extra = {}         # settings beside the usual ones
+        self.said = None
+
+    def program(self, name):
+        return self.place.scratch.program(name)
+
+    def conninfo(self, more=""):
+        return "host=%s port=%d dbname=postgres user=postgres %s" % (
+            self.world.sockets, self.port, more)
+
+    def settings(self):
+        text = SERVER % {
+            "name": self.name, "address": self.place.address("server"), "port": self.port,
+            "sockets": self.world.sockets,
+            "fsync": "on" if self.place.root else "off",
+            "stamps": "on" if self.world.stamps else "off"}
+        if self.world.has_list:
+            text += ("output_plugin_libraries ="
+                     " 'pgoutput, test_decoding, outbox_decoder'\n")
+        text += "".join("%s = '%s'\n" % item for item in self.extra.items())
+        with open(self.data + "/torture.conf", "w", encoding="ascii") as file:
+            file.write(text)
+        os.chmod(self.data + "/torture.conf", 0o644)
+
+    def init(self):
+        self.mount_wal()
+        self.place.call([self.program("initdb"), "-D", self.data, "-A",
+                         "trust", "-U", "postgres", "--no-locale", "-E",
+                         "UTF8", "-X", self.dir + "/wal/pg_wal"])
+        self.world.has_list = subprocess.run(
+            [self.program("postgres"), "-D", self.data, "-C",
+             "output_plugin_libraries"], stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, check=False,
+            **({"user": "postgres"} if self.place.root else {})
+        ).returncode == 0
+        self.settings()
+        with open(self.data + "/postgresql.conf", "a",
+                  encoding="ascii") as file:
+            file.write("include 'torture.conf'\n")
+        with open(self.data + "/pg_hba.conf", "w", encoding="ascii") as file:
+            file.write(HBA)
+        self.mount_spill()
+
+    def clone(self, primary):
+        """A standby of that one, made anew."""
+        self.mount_wal()
+        self.place.call([
+            self.program("pg_basebackup"), "-D", self.data, "-d",
+            primary.conninfo(), "-c", "fast", "-R", "-X", "stream",
+            "--waldir", self.dir + "/wal/pg_wal"])
+        self.settings()
+        self.mount_spill()
+
+    def mount_wal(self):
+        path = self.dir + "/wal"
+        self.place.mount(path, 1024)
+        if self.place.root:
+            self.mounted.append(path)
+
+    def mount_spill(self):
+        path = self.data + "/pg_replslot"
+        self.place.mount(path, 256)
+        if self.place.root:
+            self.mounted.append(path)
+
+    def remove(self):
+        for path in reversed(self.mounted):
+            self.place.unmount(path)
+        self.mounted = []
+        shutil.rmtree(self.data, ignore_errors=True)
+        shutil.rmtree(self.dir + "/wal", ignore_errors=True)
+
+    def start(self):
+        self.process = self.place.start(
+            "server", [self.program("postgres"), "-D", self.data], self.log)
+        self.wait_until_up()
+
+    def wait_until_up(self, seconds=90):
+        def up():
+            if self.process.poll() is not None:
+                raise RuntimeError("%s ended, see %s" % (self.name, self.log))
+            return self.one("SELECT 1") == 1
+        wait_for(self.name + " answers", up, seconds)
+        self.said = None
+
+    def stop(self, how):
+        """how: SIGTERM smart, SIGINT fast, SIGQUIT immediate."""
+        self.process.send_signal(how)
+        self.process.wait(120)
+
+    def set(self, **settings):
+        """None: as it was.  Holds when the server says so."""
+        for name, value in settings.items():
+            self.extra[name] = value
+            if value is None:
+                del self.extra[name]
+        self.settings()
+        self.one("SELECT pg_reload_conf()")
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def promote(self):
+        self.one("SELECT pg_promote(true, 60)")
+
+    def connect(self, **more):
+        connection = psycopg2.connect(
+            self.conninfo("connect_timeout=5 application_name=torture"),
+            **more)
+        connection.autocommit = True
+        return connection
+
+    def rows(self, sql, *values):
+        """Rows; None when the server does not answer."""
+        try:
+            connection = self.connect()
+            try:
+                cursor = connection.cursor()
+                cursor.execute(sql, values or None)
+                return cursor.fetchall() if cursor.description else []
+            finally:
+                connection.close()
+        except psycopg2.Error as error:
+            text = "%s: %s" % (self.name, str(error).strip())
+            if text != self.said:
+                self.world.note(text)
+            self.said = text
+            return None
+
+    def one(self, sql, *values):
+        rows = self.rows(sql, *values)
+        return rows[0][0] if rows else None
+
+
+class Relay:
+    def __init__(self, world, name):
+        self.world, self.place, self.name = world, world.place, name
+        self.port = self.place.free_port("relay")
+        self.log = "%s/%s.log" % (self.place.dir, name)
+        self.config = "%s/%s.ini" % (self.place.dir, name)
+        self.clock = "%s/%s.clock" % (self.place.dir, name)
+        self.set_clock(0)
+        self.process, self.asked = None, True
+
+    def set_clock(self, seconds):
+        with open(self.clock + ".new", "w", encoding="ascii") as file:
+            file.write("%+d\n" % seconds)
+        os.chmod(self.clock + ".new", 0o644)
+        os.rename(self.clock + ".new", self.clock)
+
+    def write_config(self):
+        servers = self.world.servers
+        address = self.place.address("server")
+        text = ("[relay]\nname = %s\nlisten = 127.0.0.1:%d\n"
+                "log_level = info\nmemory_budget = 16MB\n\n"
+                "[database]\nconninfo = host=%s port=%s dbname=postgres"
+                " user=relay password=%s target_session_attrs=read-write"
+                " connect_timeout=5\n"
+                "lease_timeout = %ds\nreconcile_wait = 10s\n\n"
+                "[http]\nallow_targets = 127.0.0.0/8, 10.0.0.0/8\n" % (
+                    self.name, self.port,
+                    ",".join(address for _ in servers),
+                    ",".join(str(s.port) for s in servers), CANARY,
+                    LEASE_SECONDS))
+        if self.world.kafka:
+            text += ("\n[kafka main]\nbootstrap.servers = %s\n"
+                     % self.world.kafka)
+        with open(self.config, "w", encoding="ascii") as file:
+            file.write(text)
+        os.chmod(self.config, 0o644)
+
+    def start(self, kill_at=None):
+        env = []
+        if kill_at:
+            env.append("OUTBOX_KILL_AT=" + kill_at)
+        if self.world.faketime:
+            env += ["LD_PRELOAD=" + self.world.faketime,
+                    "FAKETIME_TIMESTAMP_FILE=" + self.clock,
+                    "FAKETIME_DONT_FAKE_MONOTONIC=1",
+                    "FAKETIME_NO_CACHE=1", "FAKETIME_DISABLE_SHM=1"]
+        self.asked = bool(kill_at)
+        self.process = self.place.start(
+            "relay", ["env", *env, self.world.program, "--config",
+                      self.config], self.log)
+
+    def signal(self, number):
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def kill(self):
+        self.asked = True
+        self.signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self):
+        """As it should be done: the exit status."""
+        self.asked = True
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    def ready(self):
+        try:
+            return self.place.http("relay", self.port, "GET",
+                                   "/readyz")[0] == 200
+        except OSError:
+            return False
+
+    def sample(self):
+        """What /proc says of it."""
+        base = "/proc/%d" % self.process.pid
+        try:
+            with open(base + "/status", encoding="ascii") as file:
+                rss = [line.split()[1] for line in file
+                       if line.startswith("VmRSS:")]
+            return {"kind": "process", "name": self.name,
+                    "pid": self.process.pid, "rss_kb": int(rss[0]),
+                    "files": len(os.listdir(base + "/fd"))}
+        except (OSError, IndexError):
+            return None
+
+
+class Receiver:
+    def __init__(self, world):
+        self.world, self.place = world, world.place
+        self.log = self.place.dir + "/received.jsonl"
+        self.port_file = self.place.dir + "/receiver.port"
+        self.port, self.process = 0, None
+
+    def start(self):
+        if os.path.exists(self.port_file):
+            os.unlink(self.port_file)
+        self.process = self.place.start("target", [
+            "test/receiver/receiver.py", "--port-file", self.port_file,
+            "--log", self.log, "--listen",
+            "0.0.0.0" if self.place.net else "127.0.0.1",
+            "--poison", "/picky", "--port", str(self.port)],
+            self.place.dir + "/receiver.log")
+        wait_for("the receiver listens",
+                 lambda: os.path.exists(self.port_file))
+        with open(self.port_file, encoding="ascii") as file:
+            self.port = int(file.read())
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(10)
+
+    def url(self, path):
+        return "http://%s:%d%s" % (self.place.address("target"), self.port,
+                                   path)
+
+    def script(self, path, *behaviour):
+        try:
+            self.place.http("target", self.port, "PUT", "/_script",
+                            {"path": path, "behaviour": behaviour})
+        except OSError as error:
+            self.world.note("receiver: %s" % error)
+
+
+class World:
+    def __init__(self, place, seed, options):
+        self.place, self.seed, self.options = place, seed, options
+        self.sockets = place.scratch.make("s")
+        self.stamps = seed % 2 == 0     # commit timestamps
+        self.has_list = False
+        self.faketime = options.faketime
+        self.program = options.program
+        self.lock = threading.Lock()
+        self.started = time.time()
+        self.files = {name: "%s/%s" % (place.dir, name) for name in (
+            "events.jsonl", "watch.jsonl", "story.txt", "probes.jsonl")}
+        self.handles = {name: open(path, "a", buffering=1, encoding="utf-8")
+                        for name, path in self.files.items()}
+        self.servers = [Server(self, 1), Server(self, 2)]
+        self.primary, self.standby = self.servers
+        self.receiver = Receiver(self)
+        self.kafka = None
+        self.kafka_dir = place.dir + "/kafka-server"
+        self.relays = [Relay(self, "relay-a"), Relay(self, "relay-b")]
+        self.driver = None
+        self.probes = 0
+
+    # -- logs
+
+    def write(self, log, /, **line):
+        with self.lock:
+            self.handles[log].write(json.dumps(
+                {"time": time.time(), **line}) + "\n")
+
+    def note(self, text):
+        """The story of the run, for whoever has to find the cause."""
+        with self.lock:
+            self.handles["story.txt"].write(
+                "%8.2f %s\n" % (time.time() - self.started, text))
+
+    def event(self, kind, name, began=None, **more):
+        """For the oracle: what may explain what it finds."""
+        now = time.time()
+        self.write("events.jsonl", **{"time": began or now, "end": now,
+                                      "kind": kind, "name": name, **more})
+
+    def took(self, name, began, limit):
+        seconds = time.monotonic() - began
+        self.write("watch.jsonl", kind="took", name=name, limit=limit,
+                   seconds=round(seconds, 2))
+
+    # -- birth
+
+    def start(self):
+        self.primary.init()
+        self.primary.start()
+        self.standby.clone(self.primary)
+        self.standby.start()
+        self.receiver.start()
+        if self.options.kafka:
+            self.start_kafka()
+        self.set_up()
+        for relay in self.relays:
+            relay.write_config()
+            relay.start()
+        wait_for("a relay is ready", lambda: any(
+            relay.ready() for relay in self.relays))
+
+    def set_up(self):
+        connection = self.primary.connect()
+        cursor = connection.cursor()
+        cursor.execute("CREATE EXTENSION outbox")
+        cursor.execute("CREATE ROLE relay LOGIN REPLICATION PASSWORD %s",
+                       (CANARY,))
+        cursor.execute("SELECT outbox_grant('relay', 'relay')")
+        cursor.execute("CREATE TABLE filler (n bigint, t text)")
+        routes = [(name, "http", self.receiver.url("/" + name), types)
+                  for name, types in ROUTES.items()]
+        if self.kafka:
+            routes.append(("stream", "kafka", "main/stream", STREAM))
+        for name, kind, target, types in routes:
+            cursor.execute("SELECT outbox_route_create(%s, %s, %s,"
+                           " types => %s, options => %s)",
+                           (name, kind, target, list(types),
+                            json.dumps(OPTIONS)))
+        connection.close()
+
+    def start_kafka(self):
+        self.place.scratch.make("kafka-server")
+        self.kafka = self.place.call(
+            ["test/kafka/start", self.kafka_dir,
+             "broker.session.timeout.ms=3000",
+             "broker.heartbeat.interval.ms=500",
+             "log.message.timestamp.type=LogAppendTime"],
+            "relay").split("\n")[-2]
+        self.place.call(["test/kafka/topic", self.kafka, "stream",
+                         "partitions=3"], "relay")
+
+    def start_load(self):
+        self.driver = self.place.start("server", [
+            "test/oracle/driver.py", "--conninfo",
+            "host=%s port=%s dbname=postgres user=postgres"
+            " target_session_attrs=read-write connect_timeout=5" % (
+                ",".join(self.sockets for _ in self.servers),
+                ",".join(str(s.port) for s in self.servers)),
+            "--log", self.place.dir + "/driver.jsonl", "--mix",
+            "--sessions", "6", "--keys", "40", "--seconds", "1000000",
+            "--rate", str(self.options.rate), "--seed", str(self.seed)],
+            self.place.dir + "/driver.log")
+
+    def stop_load(self):
+        self.driver.terminate()
+        return self.driver.wait(120)
+
+    # -- what is asked of it
+
+    def probe(self):
+        """A message for all routes: its id, or None; logged as the driver's."""
+        self.probes += 1
+        name = "probe-%d" % self.probes
+        body = ('{"probe": %d}' % self.probes).encode()
+        line = {"nonce": name, "key": None, "seq": self.probes, "type": PROBE,
+                "sha256": hashlib.sha256(body).hexdigest()}
+        connection = None
+        try:
+            connection = self.primary.connect()
+            cursor = connection.cursor()
+            cursor.execute("BEGIN")
+            cursor.execute("INSERT INTO driver_done VALUES (%s)", (name,))
+            cursor.execute(
+                "SELECT outbox_enqueue_bytes(%s, %s, 'text/plain')",
+                (PROBE, psycopg2.Binary(body)))
+            line["id"] = cursor.fetchone()[0]
+            cursor.execute("COMMIT")
+            self.write("probes.jsonl", state="committed", **line)
+            return line["id"]
+        except psycopg2.Error as error:
+            self.note("probe: %s" % str(error).strip())
+            if "id" in line:
+                self.write("probes.jsonl", state="unknown", **line)
+            return None
+        finally:
+            if connection:
+                connection.close()
+
+    def sent(self, number):
+        return self.primary.one(
+            "SELECT bool_and(status = 'SENT') FROM outbox.messages"
+            " WHERE id = %s", number)
+
+    def wait_until_it_moves(self, seconds):
+        """A message enqueued now gets through on each route."""
+        number = wait_for("a message can be enqueued", self.probe, seconds)
+        wait_for("message %d is SENT" % number,
+                 lambda: self.sent(number), seconds)
+
+    def active_relay(self):
+        """The one that delivers, or the first that runs."""
+        for relay in self.relays:
+            if relay.ready():
+                return relay
+        return self.relays[0]
