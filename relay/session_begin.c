@@ -52,9 +52,13 @@ confirmed_read(void *arg, const PGresult *result)
 	session->gap =
 		session->start.position == 0 || confirmed > session->start.position;
 	if (session->gap)
+	{
 		log_info("reconcile_hold",
 				 "the stream begins past what is known to "
 				 "be settled: what it lacks is read from the table first");
+		/* it may lack the bell of a route as well */
+		session->engine.routes_wanted = true;
+	}
 	session->snapshot_done = false;
 	session->state = SESSION_RECONCILING;
 	timer_clear(session->step_timer);

@@ -183,6 +183,8 @@ table_step(Session *session)
 	if (timer_is_set(session->step_timer))
 		return;
 	read_snapshot(session);
+	/* no stream, no bell */
+	session->engine.routes_wanted = true;
 	timer_set(session->step_timer, TABLE_POLL_MS);
 }
 

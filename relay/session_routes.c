@@ -2,7 +2,8 @@
  * relay/session_routes.c
  *
  * Routes read from the database: at the start, and again whenever the stream
- * rings for a change or brings a route that is not known.
+ * rings for a change or brings a route that is not known, when a stream begins
+ * that may lack a bell, and again and again while there is none.
  *
  * What rings may not be visible yet: a commit is sent before other sessions
  * see it, and with synchronous replication long before.  So the next

@@ -77,8 +77,38 @@ is($node->safe_psql('postgres',
 		  . ' WHERE confirmed_flush_lsn IS NOT NULL'),
 	'0', 'the prepared transaction keeps the slot from being made');
 is($relay->metric('outbox_table_mode'), 1, 'still in table mode');
+
+# No stream, no bell: routes are read again and again, too.
+sub paused
+{
+	my ($is) = @_;
+	return wait_for("the relay knows whether the route is paused ($is)",
+		sub { $relay->metric('outbox_route_paused', route => 'hook') == $is });
+}
+
+$node->safe_psql('postgres', "SELECT outbox_route_pause('hook')");
+paused(1);
+$node->safe_psql('postgres', "SELECT outbox_route_resume('hook')");
+paused(0);
+pass('a route is paused and resumed in table mode');
+
+# What changes while the slot is made comes before what the stream brings.
+$node->safe_psql('postgres', "SELECT outbox_route_pause('hook')");
+paused(1);
+$relay->signal('STOP');
+$node->safe_psql('postgres', "SELECT outbox_route_resume('hook')");
 $node->safe_psql('other', "COMMIT PREPARED 'p'");
+wait_for(
+	'the slot is made',
+	sub {
+		$node->safe_psql('postgres',
+			'SELECT count(*) FROM pg_replication_slots'
+			  . ' WHERE confirmed_flush_lsn IS NOT NULL') == 1;
+	});
+$relay->signal('CONT');
 $relay->wait_until_streaming;
+paused(0);
+pass('a route that was resumed before the stream began is resumed');
 wait_for('the relay runs',
 	sub { $relay->metric('outbox_table_mode') == 0
 		  && ($relay->get('/readyz'))[1] =~ /running/ });
