@@ -109,6 +109,26 @@ def revive(world, server):
 
 # -- the standby takes over
 
+def streams(world):
+    return world.primary.one(
+        "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+        " AND application_name = %s", world.standby.name) == 1
+
+
+def ensure_standby(world):
+    """A standby whose WAL is gone from the primary is made anew."""
+    try:
+        wait_for("the standby streams", lambda: streams(world), 10)
+    except TimeoutError:
+        world.note("  %s is made anew" % world.standby.name)
+        if world.standby.running():
+            world.standby.stop(IMMEDIATE)
+        world.standby.remove()
+        world.standby.clone(world.primary)
+        world.standby.start()
+        wait_for("the standby streams", lambda: streams(world), 60)
+
+
 def swap(world):
     """The standby is the primary now, a new standby is made of the old."""
     old, new = world.primary, world.standby
@@ -125,6 +145,7 @@ def swap(world):
 def promote_async(world, dice):
     """What the standby had not got is lost; the event says so."""
     old, new = world.primary, world.standby
+    ensure_standby(world)
     began = time.time()
     if dice.random() < 0.6:
         # Let it fall behind: more is lost.
@@ -141,11 +162,16 @@ def promote_async(world, dice):
 
 def promote_sync(world, dice):
     """No commit that was answered may be lost."""
+    ensure_standby(world)
     old = world.primary
     old.set(synchronous_standby_names=world.standby.name)
-    wait_for("the standby is synchronous", lambda: old.one(
-        "SELECT count(*) FROM pg_stat_replication"
-        " WHERE sync_state = 'sync'") == 1, 60)
+    try:
+        wait_for("the standby is synchronous", lambda: old.one(
+            "SELECT count(*) FROM pg_stat_replication"
+            " WHERE sync_state = 'sync'") == 1, 60)
+    except TimeoutError:
+        old.set(synchronous_standby_names=None)
+        raise
     pause(dice, 1, 4)
     began = time.time()
     old.stop(IMMEDIATE)

@@ -182,6 +182,7 @@ class Run:
             self.world.wait_until_it_moves(RECOVER_SECONDS)
         except TimeoutError as error:
             self.fail("it does not recover: %s" % error)
+            verdict.diagnose(self.world)
         self.world.note("calm after %.1f s" % (time.monotonic() - began))
 
     def heal(self):
@@ -204,6 +205,7 @@ class Run:
                      lambda: (watch.look_at_slot() or 0) >= lsn, 100)
         except TimeoutError as error:
             self.fail("%s; left: %s" % (error, left))
+            verdict.diagnose(self.world)
         watch.look_at_slot()
 
     def nothing_open(self, left):

@@ -81,7 +81,7 @@ class Verdict:
             file.write(done.stdout)
         lines = done.stdout.splitlines()
         wrong = {line[:2] for line in lines if line[2:9] == " broken"}
-        for line in lines:
+        for line in lines[what not in ("alpha", "watched"):]:
             print("# " + line)
         return wrong, done.returncode
 
@@ -138,6 +138,34 @@ class Verdict:
                         file.write(line.read() + "\n")
                 except OSError as error:
                     file.write("%s\n" % error)
+
+
+def diagnose(world):
+    """What somebody would ask who has to find the cause."""
+    for sql in ("SELECT * FROM outbox_relay_status()",
+                "SELECT * FROM outbox_status()",
+                "SELECT * FROM outbox.relay",
+                "SELECT * FROM pg_replication_slots",
+                "SELECT pid, usename, state, wait_event, xact_start,"
+                " left(query, 100) FROM pg_stat_activity",
+                "SELECT * FROM pg_prepared_xacts",
+                "SELECT message_id, route_id, key_hash, status, retry_count,"
+                " next_retry_time, last_error FROM outbox.parked"
+                " ORDER BY run, pos LIMIT 20",
+                "SELECT route_id, seq, run, pos, cardinality(ids), done"
+                " FROM outbox.backlog ORDER BY seq LIMIT 20",
+                "SELECT id, route, status, create_time FROM outbox.messages"
+                " WHERE status NOT IN ('SENT', 'DEAD') ORDER BY id LIMIT 40"):
+        world.note(sql)
+        for row in world.primary.rows(sql) or ():
+            world.note("  " + " | ".join(str(value) for value in row))
+    for relay in world.relays:
+        for path in ("/readyz", "/metrics"):
+            try:
+                world.note("%s %s\n%s" % (relay.name, path, world.place.http(
+                    "relay", relay.port, "GET", path)[1]))
+            except OSError as error:
+                world.note("%s: %s" % (relay.name, error))
 
 
 def record(run, verdict):

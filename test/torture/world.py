@@ -258,10 +258,11 @@ class Relay:
                     "FAKETIME_TIMESTAMP_FILE=" + self.clock,
                     "FAKETIME_DONT_FAKE_MONOTONIC=1",
                     "FAKETIME_NO_CACHE=1", "FAKETIME_DISABLE_SHM=1"]
-        self.asked = bool(kill_at)
         self.process = self.place.start(
             "relay", ["env", *env, self.world.program, "--config",
                       self.config], self.log)
+        # Only now: the old one has ended, and somebody is watching.
+        self.asked = bool(kill_at)
 
     def signal(self, number):
         if self.process.poll() is None:
