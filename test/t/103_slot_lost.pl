@@ -74,6 +74,17 @@ sub make_slot
 	);
 }
 
+# Invalidated, which a checkpoint does.
+sub slot_is_lost
+{
+	return wait_for(
+		'the slot is lost',
+		sub {
+			$node->safe_psql('postgres', 'CHECKPOINT;'
+				  . ' SELECT wal_status FROM pg_replication_slots') eq 'lost';
+		});
+}
+
 killed_with_open_messages('slot dropped');
 drop_slot();
 back_again('slot dropped');
@@ -128,13 +139,23 @@ $node->safe_psql('postgres', q{
 	SELECT pg_switch_wal();
 	INSERT INTO filler VALUES (0);
 	CHECKPOINT});
-wait_for(
-	'the slot is lost',
-	sub {
-		$node->safe_psql('postgres', 'CHECKPOINT;'
-			  . ' SELECT wal_status FROM pg_replication_slots') eq 'lost';
-	});
+slot_is_lost();
 back_again('slot invalidated');
+
+if ($node->pg_version >= 18)
+{
+	is($relay->stop, 0, 'slot idle: the relay ends when asked');
+	wait_until_gone($node);
+	load();
+	$node->safe_psql('postgres',
+		q{ALTER SYSTEM SET idle_replication_slot_timeout = '1s'});
+	$node->reload;
+	slot_is_lost();
+	$node->safe_psql('postgres',
+		q{ALTER SYSTEM RESET idle_replication_slot_timeout});
+	$node->reload;
+	back_again('slot idle');
+}
 
 is($relay->stop, 0, 'the relay ends when asked');
 $node->stop;
