@@ -56,6 +56,7 @@ typedef struct Config
 	char *slot;
 	int64_t lease_timeout_ms;
 	int64_t reconcile_wait_ms; /* longest hold; order is not promised past it */
+	int64_t held_wal;          /* bytes that may wait for a route's lane */
 	/* [http] */
 	Network *allow_targets;
 	int nallow_targets;

@@ -82,6 +82,15 @@ const Setting config_settings[] = {
 	 .max = 86400000,
 	 .help = "longest hold after a lost slot, for commits that are not visible "
 			 "yet; order is not promised past it"},
+	{.section = "database",
+	 .name = "held_wal",
+	 .type = VALUE_SIZE,
+	 .offset = AT(held_wal),
+	 .initial = "1GB",
+	 .min = 0,
+	 .max = INT64_C(1) << 40,
+	 .help = "WAL that may wait unread for a route that is busy and keeps up; "
+			 "past it the route's messages go to the backlog; 0B: none"},
 	{.section = "http",
 	 .name = "allow_targets",
 	 .type = VALUE_NETWORKS,

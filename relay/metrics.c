@@ -42,7 +42,10 @@ metrics_absorb(Metrics *metrics, const SessionStatus *status)
 	metrics->sessions++;
 	metrics->settles += (uint64_t) status->settles;
 	if (status->engine != NULL)
+	{
 		metrics->repeats += status->engine->repeats;
+		metrics->held_ms += status->engine->held_ms;
+	}
 	for (; route != NULL; route = route->next)
 	{
 		uint32_t i = 0;
@@ -314,7 +317,7 @@ render_session(const SessionStatus *status, Page *page)
 	one(page, "outbox_run", "gauge", "Number of this run of the relay.",
 		(double) status->run);
 	one(page, "outbox_slot_lag_bytes", "gauge",
-		"WAL sent by the server and not yet confirmed.", (double) lag);
+		"WAL that the server has and that is not confirmed.", (double) lag);
 	one(page, "outbox_retained_wal_bytes", "gauge",
 		"WAL the server keeps for the slot; -1 while not known.",
 		(double) status->retained_bytes);
@@ -346,6 +349,10 @@ metrics_render(const Metrics *metrics, const SessionStatus *status, Page *page)
 		"Transactions by which the relay recorded what it did.",
 		(double) metrics->settles +
 			(status != NULL ? (double) status->settles : 0));
+	one(page, "outbox_stream_held_seconds_total", "counter",
+		"For how long the stream has waited for a busy route.",
+		(double) (metrics->held_ms + (engine != NULL ? engine->held_ms : 0)) /
+			1e3);
 	if (status != NULL)
 		render_session(status, page);
 	if (engine == NULL)

@@ -26,6 +26,7 @@ typedef struct Metrics
 	uint64_t sessions; /* begun */
 	uint64_t repeats;
 	uint64_t settles;
+	int64_t held_ms;
 } Metrics;
 
 /* metrics_absorb: of a session that ends. */

@@ -428,10 +428,13 @@ session_delivers(const SessionStatus *status)
 void
 session_status(const Session *session, SessionStatus *status)
 {
+	uint64_t wal_end = session->engine.wal_end;
+
 	*status = (SessionStatus){
 		.state = session->state,
 		.run = session->start.run,
-		.server_end = session->server_end,
+		.server_end =
+			wal_end > session->server_end ? wal_end : session->server_end,
 		.confirmed = session->engine.settled_position,
 		.settled_ms = session->settled_ms,
 		.retained_bytes = session->retained_bytes,

@@ -50,7 +50,8 @@ heartbeat(Session *session)
 {
 	uint64_t resolved;
 
-	if (session->state != SESSION_RUNNING)
+	if (session->state != SESSION_RUNNING ||
+		session->engine.phase != ENGINE_RUN)
 		return;
 	resolved = position_resolved(&session->engine.position);
 	if (resolved <= session->engine.settled_position)
@@ -88,6 +89,22 @@ session_beat(void *arg)
 	note_silence(session);
 	heartbeat(session);
 	maintain(session);
+	if (session->engine.held_ms > session->beat_held_ms)
+		session_look_at_routes(session);
+	session->beat_held_ms = session->engine.held_ms;
+}
+
+/* ---------- how much the stream may hold back ---------- */
+
+/* Half of what makes the server give up the slot is enough. */
+void
+session_hold_up_to(Session *session)
+{
+	int64_t most = session->config->held_wal;
+
+	if (session->slot_keep_bytes >= 0 && session->slot_keep_bytes / 2 < most)
+		most = session->slot_keep_bytes / 2;
+	engine_hold_up_to(&session->engine, most);
 }
 
 /* ---------- what the slot holds back, for /metrics ---------- */

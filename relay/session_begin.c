@@ -359,6 +359,7 @@ session_begin(Session *session)
 				session->config->memory_budget,
 				(uint64_t) loop_wall_us(session->loop));
 	session->engine.settled_position = session->start.position;
+	session_hold_up_to(session);
 	session_clock(session);
 	log_info("started",
 			 "relay \"%s\" begins run %" PRId64 " (era %d, epoch %" PRId64 ")",

@@ -35,7 +35,8 @@ static const char check_sql[] =
 	"  FROM pg_settings g WHERE g.name = 'output_plugin_libraries'), true),"
 	" (SELECT s.plugin = 'outbox_decoder' AND s.database = current_database()"
 	"  FROM pg_replication_slots s WHERE s.slot_name = $1),"
-	" current_database(), current_user";
+	" current_database(), current_user,"
+	" pg_size_bytes(current_setting('max_slot_wal_keep_size'))";
 
 enum
 {
@@ -48,7 +49,8 @@ enum
 	COLUMN_PLUGIN_ALLOWED,
 	COLUMN_SLOT_OK,
 	COLUMN_DATABASE,
-	COLUMN_USER
+	COLUMN_USER,
+	COLUMN_SLOT_KEEP
 };
 
 static bool
@@ -139,6 +141,7 @@ checked(void *arg, const PGresult *result)
 	if (session_failed(session, result) || !check_server(session, result) ||
 		!check_database(session, result))
 		return;
+	session->slot_keep_bytes = rows_int(result, 0, COLUMN_SLOT_KEEP);
 	snprintf(path, sizeof(path), "%s, pg_catalog, pg_temp",
 			 PQgetvalue(result, 0, COLUMN_SCHEMA));
 	/*

@@ -167,19 +167,22 @@ op_read_backlog(void *arg, Route *route, int64_t after)
 /* ---------- settle ---------- */
 
 static const char settle_sql[] =
-	"SELECT outbox_settle($1, $2, $3, $4, $5, $6, $7)";
+	"SELECT outbox_settle($1, $2, $3, $4, $5, $6, $7),"
+	" pg_current_wal_insert_lsn()";
 
 static void
 settled(void *arg, const PGresult *result)
 {
 	Session *session = arg;
-	uint64_t position;
+	uint64_t position, wal_end;
 
 	/* without an answer, or refused, it is a lost lease */
 	if (session_failed(session, result))
 		return;
 	kill_point("settled");
 	session_clock(session);
+	if (rows_lsn(result, 0, 1, &wal_end))
+		engine_wal_end(&session->engine, wal_end);
 	session->settled_ms = session->engine.now_ms;
 	session->settles++;
 	session->settled_since = true;

@@ -54,6 +54,7 @@ struct Session
 	/* reconcile */
 	bool snapshot_out;  /* a reading of R, U, L is under way */
 	bool snapshot_done; /* the first has been read */
+	bool reconciled;    /* and all that followed from it is done */
 	bool gap;
 	bool waiting; /* for transactions older than xmax */
 	bool gave_up; /* the wait took too long: there is a second */
@@ -62,6 +63,7 @@ struct Session
 	bool wait_out; /* its query is under way */
 
 	/* running */
+	int64_t slot_keep_bytes; /* max_slot_wal_keep_size; below 0: no limit */
 	uint64_t server_end;
 	uint64_t beat_position; /* WAL position of the last settle */
 	int64_t settled_ms;
@@ -69,7 +71,8 @@ struct Session
 	int64_t maintained_ms;
 	bool settled_since; /* a settle since the last maintain */
 	bool maintaining;
-	bool silent; /* the server is, as it was logged */
+	bool silent;          /* the server is, as it was logged */
+	int64_t beat_held_ms; /* engine.held_ms at the last beat */
 	bool reading_routes;
 	bool routes_again;
 	bool routes_visible; /* what rang is in what is being read */
@@ -110,12 +113,16 @@ extern void session_reconcile(Session *session);
 /* session_read_routes: once; the caller hands the answer to the next. */
 extern void session_read_routes(Session *session, DbCall then);
 extern bool session_take_routes(Session *session, const PGresult *result);
+/* session_look_at_routes: once, without waiting for anything. */
+extern void session_look_at_routes(Session *session);
 /* session_routes_wanted: reads until what rang for it is visible. */
 extern void session_routes_wanted(Session *session);
 
 extern const EngineOps session_ops;
 /* session_drop_questions: their answers will not come. */
 extern void session_drop_questions(Session *session);
+/* session_hold_up_to: tells the engine how much WAL may wait. */
+extern void session_hold_up_to(Session *session);
 /* session_touch: an empty settle, so that the WAL moves. */
 extern void session_touch(Session *session);
 

@@ -67,6 +67,7 @@ horizon_read(void *arg, const PGresult *result)
 	kill_point("snapshot_read");
 	session_clock(session);
 	session->snapshot_out = false;
+	engine_wal_end(&session->engine, horizon);
 	engine_snapshot(&session->engine, horizon, session->gave_up);
 	session->snapshot_done = session->engine.phase != ENGINE_TABLE;
 	session_touch(session);
@@ -192,9 +193,21 @@ static void
 ready(Session *session)
 {
 	session->state = SESSION_RUNNING;
-	log_info("running", "reconciled; %" PRIu64 " repeats skipped",
-			 session->engine.repeats);
+	log_info("running", "delivering");
 	sd_notify(0, "READY=1\nSTATUS=running");
+}
+
+/* In PASS without a hold it delivers already. */
+static void
+run_step(Session *session)
+{
+	if (session->state == SESSION_RECONCILING && !session->engine.hold)
+		ready(session);
+	if (session->reconciled || session->engine.phase != ENGINE_RUN)
+		return;
+	session->reconciled = true;
+	log_info("reconciled", "%" PRIu64 " repeats skipped",
+			 session->engine.repeats);
 }
 
 void
@@ -215,10 +228,8 @@ session_reconcile(Session *session)
 				wait_step(session);
 			break;
 		case ENGINE_PASS:
-			break;
 		case ENGINE_RUN:
-			if (session->state == SESSION_RECONCILING)
-				ready(session);
+			run_step(session);
 			break;
 	}
 }

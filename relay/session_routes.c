@@ -51,6 +51,22 @@ session_take_routes(Session *session, const PGresult *result)
 }
 
 static void
+routes_looked_at(void *arg, const PGresult *result)
+{
+	Session *session = arg;
+
+	if (!session_failed(session, result))
+		(void) session_take_routes(session, result);
+}
+
+/* While the stream is held what would ring is not read. */
+void
+session_look_at_routes(Session *session)
+{
+	session_read_routes(session, routes_looked_at);
+}
+
+static void
 routes_read(void *arg, const PGresult *result)
 {
 	Session *session = arg;

@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "core/flow.h"
 #include "core/intake.h"
 #include "core/mem.h"
 
@@ -23,6 +24,7 @@ engine_init(Engine *engine, const EngineOps *ops, void *arg, int64_t run,
 	engine->arg = arg;
 	engine->run = run;
 	engine->budget = budget;
+	engine->lane_max = ROUTE_LANE_MAX;
 	engine->random = seed | 1;
 	engine->phase = ENGINE_TABLE;
 	engine->hold = true;
@@ -48,6 +50,12 @@ engine_reset(Engine *engine)
 	position_reset(&engine->position);
 	facts_reset(&engine->facts[0]);
 	facts_reset(&engine->facts[1]);
+}
+
+void
+engine_hold_up_to(Engine *engine, int64_t bytes)
+{
+	engine->held_wal_max = bytes;
 }
 
 void
@@ -319,6 +327,13 @@ engine_settled(Engine *engine)
 	return engine->settled_position;
 }
 
+void
+engine_wal_end(Engine *engine, uint64_t lsn)
+{
+	if (lsn > engine->wal_end)
+		engine->wal_end = lsn;
+}
+
 bool
 engine_is_stalled(const Engine *engine)
 {
@@ -329,50 +344,15 @@ engine_is_stalled(const Engine *engine)
 
 /* ---------- the turn ---------- */
 
-/*
- * A backlog that is nearly drained can only end if nothing is added for a
- * moment: hold up the stream for as long as that takes, within bounds.
- */
-static bool
-is_ending(const Route *route)
-{
-	return route->mode == ROUTE_BACKLOG && route_able(route) &&
-		   route->spec.state == SPEC_ACTIVE &&
-		   route->circuit.state == CIRCUIT_CLOSED &&
-		   route->nrows < ROUTE_ROWS_MAX / 2 &&
-		   route_backlog_count(route) <= 2 * TAIL_SEGMENT;
-}
-
-static void
-gate(Engine *engine)
-{
-	bool ending = false;
-
-	for (Route *route = engine->routes; route != NULL; route = route->next)
-		if (is_ending(route))
-			ending = true;
-	if (!ending || engine->phase != ENGINE_RUN)
-	{
-		engine->gate_until_ms = 0;
-		engine->gate_every_ms = ENGINE_GATE_EVERY_MS;
-	}
-	else if (engine->now_ms >= engine->gate_next_ms)
-	{
-		engine->gate_until_ms = engine->now_ms + ENGINE_GATE_MS;
-		engine->gate_next_ms = engine->now_ms + engine->gate_every_ms;
-		if (engine->gate_every_ms < ENGINE_GATE_SELDOM_MS)
-			engine->gate_every_ms *= 2;
-	}
-}
-
 void
 engine_run(Engine *engine)
 {
 	for (Route *route = engine->routes; route != NULL; route = route->next)
 		route_run(route);
-	gate(engine);
+	flow_gate(engine);
 	if (settle_is_due(engine))
 		settle(engine);
+	flow_hold(engine);
 	if (engine->routes_wanted)
 	{
 		engine->routes_wanted = false;
@@ -383,9 +363,7 @@ engine_run(Engine *engine)
 bool
 engine_wants_pause(const Engine *engine)
 {
-	if (engine->now_ms < engine->gate_until_ms)
-		return true;
-	return intake_wants_pause(engine);
+	return flow_wants_pause(engine) || intake_wants_pause(engine);
 }
 
 static int64_t
@@ -404,18 +382,10 @@ engine_next_ms(const Engine *engine)
 		return next;
 	if (facts->count > 0 && !engine->settling)
 		next = earlier(next, facts->first_ms + ENGINE_SETTLE_MS);
-	if (engine->gate_until_ms > engine->now_ms)
-		next = earlier(next, engine->gate_until_ms);
 	for (const Route *route = engine->routes; route != NULL;
 		 route = route->next)
-	{
 		next = earlier(next, route_next_ms(route));
-		if (engine->phase == ENGINE_RUN && is_ending(route))
-			next = earlier(next, engine->gate_next_ms > engine->now_ms
-									 ? engine->gate_next_ms
-									 : engine->now_ms);
-	}
-	return next;
+	return earlier(next, flow_next_ms(engine));
 }
 
 void

@@ -97,6 +97,7 @@ struct Engine
 
 	EnginePhase phase;
 	bool hold;             /* nothing is sent, nothing settled */
+	bool gap;              /* the stream may lack messages */
 	bool early;            /* the hold was given up: U is read again */
 	uint64_t passed;       /* the stream is past this */
 	uint64_t horizon;      /* L */
@@ -126,6 +127,13 @@ struct Engine
 	int64_t gate_until_ms; /* stream held up until */
 	int64_t gate_next_ms;
 	int64_t gate_every_ms;
+	uint32_t lane_max;     /* items in the lane of a route */
+	bool filled;           /* a lane is full, and nothing decided yet */
+	bool held;             /* the stream waits for a lane */
+	int64_t held_ms;       /* in all */
+	int64_t held_since_ms; /* not yet in held_ms */
+	int64_t held_wal_max;  /* WAL that may wait meanwhile */
+	uint64_t wal_end;      /* of the server, as far as is known */
 	int64_t settle_sent_ms;
 
 	Route *routes; /* by id */
@@ -139,6 +147,8 @@ struct Engine
 extern void engine_init(Engine *engine, const EngineOps *ops, void *arg,
 						int64_t run, int64_t budget, uint64_t seed);
 extern void engine_reset(Engine *engine);
+/* engine_hold_up_to: how much WAL may wait for a route that keeps up. */
+extern void engine_hold_up_to(Engine *engine, int64_t bytes);
 /* engine_clock: monotonic ms and Unix us; before anything else in a turn. */
 extern void engine_clock(Engine *engine, int64_t now_ms, int64_t wall_us);
 
@@ -196,6 +206,8 @@ extern void engine_unreadable(FetchBatch *batch, int64_t id);
 extern void engine_fetched(Engine *engine, FetchBatch *batch);
 /* engine_settled: committed. The position that may be confirmed, or 0. */
 extern uint64_t engine_settled(Engine *engine);
+/* engine_wal_end: the server has written its WAL up to here. */
+extern void engine_wal_end(Engine *engine, uint64_t lsn);
 
 /* ---- the turn ---- */
 
@@ -221,6 +233,8 @@ extern Facts *engine_facts(Engine *engine);
 extern void engine_placed(Engine *engine, Message *message);
 /* engine_is_pouring: ids are still on their way to the tails. */
 extern bool engine_is_pouring(const Engine *engine);
+/* engine_is_complete: nothing has to go before what the stream brings. */
+extern bool engine_is_complete(const Engine *engine);
 /* engine_dice: uniform in [0, 1). */
 extern double engine_dice(Engine *engine);
 extern bool engine_over_budget(const Engine *engine);

@@ -35,6 +35,13 @@ is_recovered(const Engine *engine)
 }
 
 bool
+engine_is_complete(const Engine *engine)
+{
+	return engine->phase == ENGINE_RUN ||
+		   (engine->phase == ENGINE_PASS && !engine->gap);
+}
+
+bool
 engine_may_begin_stream(const Engine *engine)
 {
 	return is_recovered(engine);
@@ -51,7 +58,7 @@ engine_begin_stream(Engine *engine, uint64_t start, bool gap)
 	unresolved_reset(&engine->unresolved);
 	engine->had_read = false;
 	engine->phase = ENGINE_WAIT;
-	engine->hold = gap;
+	engine->hold = engine->gap = gap;
 	engine->passed = start;
 }
 

@@ -8,7 +8,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "core/engine.h"
+#include "core/flow.h"
 #include "core/mem.h"
 #include "core/retry.h"
 
@@ -146,7 +146,7 @@ may_stream(const Route *route)
 		   route_backlog_count(route) == 0 && route->lane_count == 0 &&
 		   route->nloading == 0 && STAILQ_EMPTY(&route->segments) &&
 		   !route->backlog_reading && route->nrows < ROUTE_ROWS_MAX / 2 &&
-		   route->engine->phase == ENGINE_RUN && !route->engine->settling &&
+		   engine_is_complete(route->engine) && !route->engine->settling &&
 		   !engine_is_pouring(route->engine);
 }
 
@@ -157,7 +157,8 @@ route_take(Route *route, Message *message)
 {
 	Item *item;
 
-	if (route->lane_count >= ROUTE_LANE_MAX || route->nrows >= ROUTE_ROWS_MAX ||
+	if (route->lane_count >= route->engine->lane_max ||
+		route->nrows >= ROUTE_ROWS_MAX ||
 		(engine_over_budget(route->engine) &&
 		 route->lane_count >= ROUTE_LANE_SHORT))
 		route_to_backlog(route);
@@ -173,6 +174,7 @@ route_take(Route *route, Message *message)
 	item->pos = route->tail.pos_next++;
 	item->taken_ms = route->engine->now_ms;
 	lane_append(route, item);
+	flow_took(route);
 }
 
 /* ---------- sending ---------- */

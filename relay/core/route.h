@@ -27,7 +27,10 @@
 #include "core/spec.h"
 #include "core/tail.h"
 
-/* Items in the lane of a route; one more and it goes to BACKLOG. */
+/*
+ * Items in the lane of a route; one more and it goes to BACKLOG.  A frame
+ * has far fewer.
+ */
 #ifndef ROUTE_LANE_MAX
 #define ROUTE_LANE_MAX 16384
 #endif
@@ -131,6 +134,10 @@ struct Route
 
 	struct ItemList lane;
 	uint32_t lane_count;
+	bool full;          /* see flow.c */
+	bool keeps_up;      /* it empties the lane soon */
+	int64_t window_ms;  /* since when it is looked at */
+	uint64_t window_ok; /* delivered before that */
 	struct ItemList ready;
 	struct ItemList reading;
 	Keys keys;

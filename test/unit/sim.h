@@ -184,6 +184,7 @@ typedef struct SimRelay
 	uint64_t start;
 	uint64_t confirmable;
 	int64_t drain_until_ms; /* 0: no drain */
+	uint64_t told_wal;      /* the end of the WAL as of the last settle */
 } SimRelay;
 
 typedef struct Sim
@@ -226,6 +227,8 @@ typedef struct Sim
 	int transient;  /* per cent of attempts */
 	int invisible;  /* per cent of commits that lag */
 	int streamed;   /* per cent of transactions */
+	uint32_t lane_max;
+	int64_t held_wal;
 	int64_t deliveries;
 } Sim;
 
@@ -284,6 +287,9 @@ extern void sim_sink_open(int r, bool keeps_order);
 extern bool sim_arrive_late(void);
 
 /* ---- sim_relay.c ---- */
+
+/* sim_holds: turns that ended with the stream held, all worlds together. */
+extern int64_t sim_holds;
 
 extern void sim_start(void);
 /* sim_stop: the process is gone. */

@@ -407,6 +407,7 @@ sim_execute(SimRequest *request)
 			break;
 		case SIM_SETTLE:
 			sim_settle(request->facts);
+			request->horizon = sim.wal;
 			break;
 		case SIM_READ_ROUTES:
 			memcpy(request->routes, sim.routes, sizeof(sim.routes));

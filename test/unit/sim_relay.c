@@ -11,7 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/flow.h"
 #include "core/mem.h"
+
+int64_t sim_holds;
 
 void
 sim_tell_time(void)
@@ -226,6 +229,8 @@ begin_stream(void)
 void
 sim_start(void)
 {
+	static const uint32_t lanes[] = {4, 8, 20, ROUTE_LANE_MAX};
+
 	sim_story("start");
 	memset(sim.relay, 0, sizeof(*sim.relay));
 	sim.relay->last = &sim.relay->first;
@@ -234,6 +239,9 @@ sim_start(void)
 	sim.db.wal = sim.wal += 2;
 	engine_init(SIM_ENGINE, &ops, NULL, sim.db.run,
 				sim_chance(30) ? 200 : 1 << 20, sim.seed + 1);
+	SIM_ENGINE->lane_max = sim.lane_max = lanes[sim_random(4)];
+	sim.held_wal = sim_chance(70) ? 1 << 20 : (int64_t) sim_random(60);
+	engine_hold_up_to(SIM_ENGINE, sim.held_wal);
 	sim_tell_time();
 	tell_routes(sim.routes);
 	engine_routes_read(SIM_ENGINE);
@@ -403,6 +411,8 @@ answer(SimRequest *request)
 			answer_backlog(request);
 			break;
 		case SIM_SETTLE:
+			sim.relay->told_wal = request->horizon;
+			engine_wal_end(SIM_ENGINE, request->horizon);
 			sim.relay->confirmable = engine_settled(SIM_ENGINE);
 			break;
 		case SIM_READ_ROUTES:
@@ -482,6 +492,30 @@ sim_drain(void)
 	}
 }
 
+/* Nobody else waits with the stream, and what it leaves unread is bounded. */
+static void
+check_held(void)
+{
+	bool full = false;
+
+	for (Route *route = SIM_ENGINE->routes; route != NULL; route = route->next)
+	{
+		if (route->mode == ROUTE_STREAM &&
+			route->lane_count >= FLOW_LOW(sim.lane_max))
+			full = true;
+		if (route->spec.state == SPEC_ACTIVE &&
+			route->circuit.state == CIRCUIT_CLOSED && route->lane_count == 0 &&
+			route_backlog_count(route) == 0)
+			sim_fail("the stream is held while route %d has nothing to do",
+					 route->spec.id);
+	}
+	if (!full)
+		sim_fail("the stream is held for nobody");
+	if (sim.relay->told_wal > SIM_ENGINE->passed + (uint64_t) sim.held_wal)
+		sim_fail("the stream is held with too much WAL unread");
+	sim_holds++;
+}
+
 void
 sim_turn(void)
 {
@@ -489,6 +523,13 @@ sim_turn(void)
 		return;
 	sim_tell_time();
 	engine_run(SIM_ENGINE);
+	if (SIM_ENGINE->held)
+		check_held();
+	for (Route *route = SIM_ENGINE->routes; route != NULL; route = route->next)
+		if (route->lane_count >
+			(route->mode == ROUTE_STREAM ? sim.lane_max : ROUTE_LANE_MAX))
+			sim_fail("the lane of route %d has %u items", route->spec.id,
+					 route->lane_count);
 	if (sim.large ? sim_chance(1) : sim_chance(20))
 		sim_audit();
 }

@@ -459,9 +459,11 @@ run_seeds(uint64_t count, uint64_t first)
 	}
 	if (!good)
 		tell_shortest(first + done - 1);
-	return ok(good, "%llu schedules from seed %llu on, %lld deliveries",
+	return ok(good,
+			  "%llu schedules from seed %llu on, %lld deliveries, the stream "
+			  "held in %lld turns",
 			  (unsigned long long) done, (unsigned long long) first,
-			  (long long) deliveries);
+			  (long long) deliveries, (long long) sim_holds);
 }
 
 static uint64_t
