@@ -270,7 +270,6 @@ static void
 delivered(Route *route, Item *item)
 {
 	Engine *engine = route->engine;
-	Facts *facts = engine_facts(engine);
 
 	route->sent[item->message->generation + 1]++;
 	if (item->message->commit_time > 0)
@@ -285,9 +284,9 @@ delivered(Route *route, Item *item)
 		tail_end_item(&route->tail, item);
 	else if (item->from_backlog)
 	{
-		*ARRAY_PUSH(&facts->progress) =
+		*ARRAY_PUSH(&engine_facts(engine)->progress) =
 			(FactProgress){route->spec.id, item->index, item->seq};
-		facts_touch(facts, engine->now_ms);
+		facts_touch(engine_facts(engine), engine->now_ms);
 	}
 	else
 		engine_placed(engine, item->message);

@@ -336,5 +336,7 @@ extern void sim_audit(void);
 
 /* sim_check: when nothing is left to do, but for one route (or -1). */
 extern void sim_check(int except);
+/* sim_check_turn: after each turn. */
+extern void sim_check_turn(void);
 
 #endif /* OUTBOX_SIM_H */

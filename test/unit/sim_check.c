@@ -1,11 +1,16 @@
 /*
  * test/unit/sim_check.c
  *
- * What has to be true when all is quiet: nothing lost, nothing left behind.
+ * What has to be true when all is quiet: nothing lost, nothing left behind;
+ * and after each turn: no lane too long, no stream held for nothing.
  *
  * SPDX-License-Identifier: PostgreSQL
  */
 #include "sim.h"
+
+#include "core/flow.h"
+
+int64_t sim_holds;
 
 static void
 check_message(int64_t id, int except)
@@ -66,4 +71,40 @@ sim_check(int except)
 			sim.db.segments.items[i].route_id - 1 != except)
 			sim_fail("the backlog is not empty");
 	check_engine(SIM_ENGINE, except);
+}
+
+/* Nobody else waits with the stream, and what it leaves unread is bounded. */
+static void
+check_held(void)
+{
+	bool full = false;
+
+	for (Route *route = SIM_ENGINE->routes; route != NULL; route = route->next)
+	{
+		if (route->mode == ROUTE_STREAM &&
+			route->lane_count >= FLOW_LOW(sim.lane_max))
+			full = true;
+		if (route->spec.state == SPEC_ACTIVE &&
+			route->circuit.state == CIRCUIT_CLOSED && route->lane_count == 0 &&
+			route_backlog_count(route) == 0)
+			sim_fail("the stream is held while route %d has nothing to do",
+					 route->spec.id);
+	}
+	if (!full)
+		sim_fail("the stream is held for nobody");
+	if (sim.relay->told_wal > SIM_ENGINE->passed + (uint64_t) sim.held_wal)
+		sim_fail("the stream is held with too much WAL unread");
+	sim_holds++;
+}
+
+void
+sim_check_turn(void)
+{
+	if (SIM_ENGINE->held)
+		check_held();
+	for (Route *route = SIM_ENGINE->routes; route != NULL; route = route->next)
+		if (route->lane_count >
+			(route->mode == ROUTE_STREAM ? sim.lane_max : ROUTE_LANE_MAX))
+			sim_fail("the lane of route %d has %u items", route->spec.id,
+					 route->lane_count);
 }

@@ -11,10 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/flow.h"
 #include "core/mem.h"
-
-int64_t sim_holds;
 
 void
 sim_tell_time(void)
@@ -442,16 +439,6 @@ sim_answer_next(void)
 	return true;
 }
 
-bool
-sim_ready(int r)
-{
-	if (!sim.relay->sinks[r].wants_ready)
-		return false;
-	sim.relay->sinks[r].wants_ready = false;
-	engine_ready(SIM_ENGINE, (int16_t) (r + 1));
-	return true;
-}
-
 #define DRAIN_LIMIT_MS 20000
 
 static bool
@@ -492,30 +479,6 @@ sim_drain(void)
 	}
 }
 
-/* Nobody else waits with the stream, and what it leaves unread is bounded. */
-static void
-check_held(void)
-{
-	bool full = false;
-
-	for (Route *route = SIM_ENGINE->routes; route != NULL; route = route->next)
-	{
-		if (route->mode == ROUTE_STREAM &&
-			route->lane_count >= FLOW_LOW(sim.lane_max))
-			full = true;
-		if (route->spec.state == SPEC_ACTIVE &&
-			route->circuit.state == CIRCUIT_CLOSED && route->lane_count == 0 &&
-			route_backlog_count(route) == 0)
-			sim_fail("the stream is held while route %d has nothing to do",
-					 route->spec.id);
-	}
-	if (!full)
-		sim_fail("the stream is held for nobody");
-	if (sim.relay->told_wal > SIM_ENGINE->passed + (uint64_t) sim.held_wal)
-		sim_fail("the stream is held with too much WAL unread");
-	sim_holds++;
-}
-
 void
 sim_turn(void)
 {
@@ -523,13 +486,7 @@ sim_turn(void)
 		return;
 	sim_tell_time();
 	engine_run(SIM_ENGINE);
-	if (SIM_ENGINE->held)
-		check_held();
-	for (Route *route = SIM_ENGINE->routes; route != NULL; route = route->next)
-		if (route->lane_count >
-			(route->mode == ROUTE_STREAM ? sim.lane_max : ROUTE_LANE_MAX))
-			sim_fail("the lane of route %d has %u items", route->spec.id,
-					 route->lane_count);
+	sim_check_turn();
 	if (sim.large ? sim_chance(1) : sim_chance(20))
 		sim_audit();
 }

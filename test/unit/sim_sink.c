@@ -236,3 +236,13 @@ sim_sink_open(int r, bool keeps_order)
 {
 	sim.relay->sinks[r] = (SimSink){.open = true, .keeps_order = keeps_order};
 }
+
+bool
+sim_ready(int r)
+{
+	if (!sim.relay->sinks[r].wants_ready)
+		return false;
+	sim.relay->sinks[r].wants_ready = false;
+	engine_ready(SIM_ENGINE, (int16_t) (r + 1));
+	return true;
+}
