@@ -66,18 +66,30 @@ metrics_reset(Metrics *metrics)
 
 /* ---------- routes ---------- */
 
-/* The age of the oldest message in memory, in seconds. */
+/* In memory since; a message that comes of the backlog has no commit time. */
+static int64_t
+oldest_in_lane(const Route *route)
+{
+	const Item *item = TAILQ_FIRST(&route->lane);
+
+	if (item == NULL)
+		return INT64_MAX;
+	if (item->message->commit_time > 0)
+		return item->message->commit_time;
+	return item->message->create_time > 0 ? item->message->create_time
+										  : INT64_MAX;
+}
+
+/* The age of the oldest message that is not delivered, in seconds. */
 static double
 oldest_age(const Route *route)
 {
-	const Item *item = TAILQ_FIRST(&route->lane);
-	int64_t since;
+	int64_t since = oldest_in_lane(route);
 
-	if (item == NULL)
-		return 0;
-	since = item->message->commit_time > 0 ? item->message->commit_time
-										   : item->message->create_time;
-	if (since == 0 || since > route->engine->wall_us)
+	if (route->oldest_us > 0 && route->oldest_us < since &&
+		(route_backlog_count(route) > 0 || route->nrows > 0))
+		since = route->oldest_us;
+	if (since > route->engine->wall_us)
 		return 0;
 	return (double) (route->engine->wall_us - since) / 1e6;
 }
@@ -146,8 +158,8 @@ static const struct Gauge
 	{"outbox_backlog_messages", "Messages in the backlog.", value_backlog},
 	{"outbox_parked_messages", "Messages that wait for a retry or behind one.",
 	 value_parked},
-	{"outbox_oldest_age_seconds", "Age of the oldest message in memory.",
-	 oldest_age},
+	{"outbox_oldest_age_seconds",
+	 "Age of the oldest message not yet delivered.", oldest_age},
 	{"outbox_route_streaming", "1 in STREAM mode, 0 in BACKLOG mode.",
 	 value_stream},
 	{"outbox_route_paused", "1 while the route is paused or cannot be opened.",
@@ -316,11 +328,15 @@ render_session(const SessionStatus *status, Page *page)
 
 	one(page, "outbox_run", "gauge", "Number of this run of the relay.",
 		(double) status->run);
+	one(page, "outbox_epoch", "gauge",
+		"Starts of a relay on this copy of the database.",
+		(double) RUN_EPOCH(status->run));
 	one(page, "outbox_slot_lag_bytes", "gauge",
 		"WAL that the server has and that is not confirmed.", (double) lag);
-	one(page, "outbox_retained_wal_bytes", "gauge",
-		"WAL the server keeps for the slot; -1 while not known.",
-		(double) status->retained_bytes);
+	if (status->retained_bytes >= 0)
+		one(page, "outbox_retained_wal_bytes", "gauge",
+			"WAL the server keeps for the slot.",
+			(double) status->retained_bytes);
 	one(page, "outbox_table_mode", "gauge",
 		"1 while there is no slot and messages are read from the table.",
 		status->table_mode);

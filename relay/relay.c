@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "conninfo.h"
 #include "listener.h"
@@ -48,19 +49,18 @@ relay_config(const char *path, char *err, size_t err_size)
 	Config *config = config_read(path, err, err_size);
 	char wrong[ERROR_MAX];
 
-	if (config == NULL ||
-		conninfo_check(config->conninfo, wrong, sizeof(wrong)))
+	if (config == NULL)
+		return NULL;
+	if (!conninfo_check(config->conninfo, wrong, sizeof(wrong)))
+		snprintf(err, err_size, "%s:%d: %s%s", path, config->conninfo_line,
+				 wrong, config_comment_hint(config->conninfo));
+	else if (config->ca_file != NULL && access(config->ca_file, R_OK) != 0)
+		snprintf(err, err_size, "%s:%d: could not read ca_file \"%s\": %m",
+				 path, config->ca_file_line, config->ca_file);
+	else if (kafka_check(config, err, err_size))
 		return config;
-	snprintf(err, err_size, "%s:%d: %s%s", path, config->conninfo_line, wrong,
-			 config_comment_hint(config->conninfo));
 	config_free(config);
 	return NULL;
-}
-
-bool
-relay_check(const Config *config, char *err, size_t err_size)
-{
-	return kafka_check(config, err, err_size);
 }
 
 /* ---------- sessions ---------- */
@@ -204,7 +204,7 @@ page(void *arg, const char *path, Page *out)
 	{
 		metrics_render(&relay->metrics, live ? &status : NULL, out);
 		if (live)
-			session_ask_retained(relay->session);
+			session_ask_server(relay->session);
 		return 200;
 	}
 	if (strcmp(path, "/readyz") == 0)

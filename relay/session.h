@@ -44,6 +44,10 @@ typedef enum SessionEnd
 typedef struct Session Session;
 
 /* session_status: what /metrics and /readyz tell of it. */
+/* A run is era << 40 | epoch, see doc/interface.md. */
+#define RUN_ERA(run) ((run) >> 40)
+#define RUN_EPOCH(run) ((run) & ((INT64_C(1) << 40) - 1))
+
 typedef struct SessionStatus
 {
 	SessionState state;
@@ -72,8 +76,11 @@ extern void session_close(Session *session);
 extern void session_turn(Session *session);
 /* session_drain: finish what is under way, settle, confirm, end. */
 extern void session_drain(Session *session);
-/* session_ask_retained: asks the server; the next status has the answer. */
-extern void session_ask_retained(Session *session);
+/*
+ * session_ask_server: for what only the server knows, the WAL kept and the
+ * oldest that waits in a table; the next status has the answer.
+ */
+extern void session_ask_server(Session *session);
 extern void session_set_budget(Session *session, int64_t bytes);
 extern void session_status(const Session *session, SessionStatus *status);
 /* session_delivers: and the server answers. */

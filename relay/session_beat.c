@@ -107,30 +107,48 @@ session_hold_up_to(Session *session)
 	engine_hold_up_to(&session->engine, most);
 }
 
-/* ---------- what the slot holds back, for /metrics ---------- */
+/* ---------- what only the server knows, for /metrics ---------- */
+
+static void
+oldest(void *arg, const PGresult *result)
+{
+	Session *session = arg;
+
+	session->asked = false;
+	if (session_failed(session, result))
+		return;
+	for (Route *it = session->engine.routes; it != NULL; it = it->next)
+		it->oldest_us = 0;
+	for (int i = 0; i < PQntuples(result); i++)
+		engine_find_route(&session->engine, (int16_t) rows_int(result, i, 0))
+			->oldest_us = rows_int(result, i, 1);
+}
 
 static void
 retained(void *arg, const PGresult *result)
 {
 	Session *session = arg;
 
-	session->lag_out = false;
 	if (!session_failed(session, result) && PQntuples(result) == 1 &&
 		!PQgetisnull(result, 0, 0))
 		session->retained_bytes = rows_int(result, 0, 0);
 }
 
 void
-session_ask_retained(Session *session)
+session_ask_server(Session *session)
 {
 	const char *values[] = {session->config->slot};
 
-	if (!session->engine_live || session->lag_out || session->ended)
+	if (!session->engine_live || session->asked || session->ended)
 		return;
-	session->lag_out = true;
+	session->asked = true;
 	db_query(session->db,
 			 "SELECT pg_wal_lsn_diff("
 			 "pg_current_wal_insert_lsn(), restart_lsn)::bigint"
 			 " FROM pg_replication_slots WHERE slot_name = $1",
 			 1, values, DB_TEXT, retained, session);
+	db_query(session->db,
+			 "SELECT route_id, (extract(epoch FROM oldest) * 1000000)::bigint"
+			 " FROM outbox_oldest()",
+			 0, NULL, DB_TEXT, oldest, session);
 }

@@ -25,9 +25,6 @@
 #define SLOT_EXISTS "42710"
 #define PLUGIN_REFUSED "42501"
 
-/* A run is era << EPOCH_BITS | epoch, see doc/interface.md. */
-#define EPOCH_BITS 40
-
 /* More than a route may have parked, so that none is left out. */
 #define WAITING_MOST "50000"
 
@@ -364,7 +361,6 @@ session_begin(Session *session)
 	log_info("started",
 			 "relay \"%s\" begins run %" PRId64 " (era %d, epoch %" PRId64 ")",
 			 session->config->name, session->start.run,
-			 (int) (session->start.run >> EPOCH_BITS),
-			 session->start.run & ((INT64_C(1) << EPOCH_BITS) - 1));
+			 (int) RUN_ERA(session->start.run), RUN_EPOCH(session->start.run));
 	session_read_routes(session, routes_read);
 }

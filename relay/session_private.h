@@ -78,8 +78,8 @@ struct Session
 	bool routes_visible; /* what rang is in what is being read */
 	int64_t routes_xid;  /* what rang has a lower one */
 	int64_t routes_delay_ms;
-	Timer *routes_timer; /* made when first needed */
-	bool lag_out;
+	Timer *routes_timer;             /* made when first needed */
+	bool asked;                      /* session_ask_server, no answer yet */
 	LIST_HEAD(, Question) questions; /* queries of session_ops.c */
 	int64_t retained_bytes;
 };

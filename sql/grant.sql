@@ -29,7 +29,7 @@ BEGIN ATOMIC
 		WHEN 'producer' THEN '{outbox_enqueue, outbox_enqueue_bytes, outbox_enqueue_many,
 			outbox_shard}'::text[]
 		WHEN 'relay' THEN '{outbox_lease, outbox_takeover, outbox_start, outbox_routes,
-			outbox_resolved, outbox_unresolved, outbox_fetch, outbox_backlog, outbox_backlog_summary, outbox_waiting,
+			outbox_resolved, outbox_unresolved, outbox_fetch, outbox_backlog, outbox_backlog_summary, outbox_waiting, outbox_oldest,
 			outbox_settle, outbox_maintain, outbox_next_xid}'
 		WHEN 'operator' THEN '{outbox_route_create, outbox_route_alter, outbox_route_drop,
 			outbox_route_pause, outbox_route_resume, outbox_set, outbox_get, outbox_arm, outbox_routes,

@@ -43,6 +43,30 @@ LEFT JOIN LATERAL (
 	LIMIT 1) AS s ON true;
 COMMENT ON VIEW outbox.messages IS 'one row for each message and route, with its status; ask by id';
 
+/* The heads of backlog and waiting rows stand for all: both are in order. */
+CREATE FUNCTION outbox.oldest(route smallint) RETURNS timestamptz
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT min(m.create_time) FROM outbox.message AS m WHERE m.id = ANY (ARRAY[
+		(SELECT b.first_id FROM outbox.backlog AS b WHERE b.route_id = route
+		 ORDER BY b.seq LIMIT 1),
+		(SELECT w.message_id FROM outbox.parked AS w WHERE w.route_id = route
+			AND w.status IN ('NEW', 'CLAIMED', 'FAILED')
+		 ORDER BY w.run, w.pos LIMIT 1)]);
+END;
+COMMENT ON FUNCTION outbox.oldest(smallint) IS 'when the first was enqueued that waits for this route in backlog or parked';
+
+CREATE FUNCTION @extschema@.outbox_oldest() RETURNS TABLE (route_id smallint, oldest timestamptz)
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT o.id, o.oldest FROM (
+		SELECT r.id, outbox.oldest(r.id) AS oldest FROM outbox.route AS r) AS o
+	WHERE o.oldest IS NOT NULL ORDER BY o.id;
+END;
+COMMENT ON FUNCTION @extschema@.outbox_oldest() IS 'of each route with something in backlog or parked: when the first of that was enqueued';
+
 CREATE FUNCTION @extschema@.outbox_status()
 	RETURNS TABLE (route_id smallint, route text, kind text, state text, sent bigint, rate float8,
 		backlog bigint, new bigint, claimed bigint, failed bigint, dead bigint, cancelled bigint,
@@ -74,12 +98,7 @@ BEGIN ATOMIC
 		coalesce(s.backlog, 0),
 		coalesce(p.new, 0), coalesce(p.claimed, 0), coalesce(p.failed, 0),
 		coalesce(p.dead, 0), coalesce(p.cancelled, 0),
-		(SELECT statement_timestamp() - min(m.create_time) FROM outbox.message AS m WHERE m.id = ANY (ARRAY[
-			(SELECT b.first_id FROM outbox.backlog AS b WHERE b.route_id = r.id
-			 ORDER BY b.seq LIMIT 1),
-			(SELECT w.message_id FROM outbox.parked AS w WHERE w.route_id = r.id
-				AND w.status IN ('NEW', 'CLAIMED', 'FAILED')
-			 ORDER BY w.run, w.pos LIMIT 1)])),
+		statement_timestamp() - outbox.oldest(r.id),
 		p.next_retry_time, e.last_error, e.update_time
 	FROM outbox.route AS r
 	LEFT JOIN parked AS p ON p.route_id = r.id

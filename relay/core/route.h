@@ -174,6 +174,7 @@ struct Route
 	int64_t average_bytes;    /* of a body */
 
 	uint32_t sent[FACTS_GENERATIONS]; /* delivered since the last settle */
+	int64_t oldest_us; /* first in backlog or rows, when last asked; 0: none */
 	RouteStats stats;
 	Route *next; /* in the engine, by id */
 };

@@ -153,8 +153,24 @@ is_deeply([ said('delivers_again') ],
 	['route "hook" delivers again'], 'that it delivers again is one line');
 is(scalar(said('attempt_failed')), 1, 'and no other was written');
 ok( wait_for('the retained WAL is known',
-		sub { $relay->metric('outbox_retained_wal_bytes') >= 0 }),
+		sub { ($relay->metric('outbox_retained_wal_bytes') // -1) >= 0 }),
 	'the retained WAL is shown');
+is( $relay->metric('outbox_epoch'),
+	$node->safe_psql('postgres', 'SELECT epoch FROM outbox_relay_status()'),
+	'the epoch is that of the table');
+
+# What waits in a table grows old all the same.
+$node->safe_psql('postgres', q{SELECT outbox_route_pause('other')});
+my $waits = enqueue($node, 'other', {});
+$count++; # for hook, which takes all
+ok( wait_for(
+		'the age of what waits in the backlog is known',
+		sub { $relay->metric('outbox_oldest_age_seconds', route => 'other') > 0.5 }),
+	'the oldest in the backlog has an age');
+$node->safe_psql('postgres', q{SELECT outbox_route_resume('other')});
+wait_for('it is delivered', sub { status_of($node, $waits) =~ /other=SENT/ });
+is($relay->metric('outbox_oldest_age_seconds', route => 'other'),
+	0, 'and none when nothing waits');
 
 # Counters go on when the session with the database is another one.
 my $before = $relay->metric('outbox_attempts_total', route => 'hook');
