@@ -196,6 +196,8 @@ take_setting(Reading *reading, const char *name, const char *value)
 	reading->lines[i] = reading->line;
 	if (config_settings[i].offset == offsetof(Config, conninfo))
 		reading->config->conninfo_line = reading->line;
+	if (config_settings[i].offset == offsetof(Config, ca_file))
+		reading->config->ca_file_line = reading->line;
 	if (value_parse(&config_settings[i], value, reading->config, expected,
 					sizeof(expected)))
 		return true;

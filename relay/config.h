@@ -61,6 +61,7 @@ typedef struct Config
 	Network *allow_targets;
 	int nallow_targets;
 	char *ca_file; /* NULL: the system's */
+	int ca_file_line;
 	/* [kafka NAME] */
 	KafkaCluster *kafka;
 } Config;

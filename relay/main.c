@@ -92,10 +92,9 @@ main(int argc, char **argv)
 		return RELAY_EXIT_CONFIG;
 	}
 	config = relay_config(path, error, sizeof(error));
-	if (config == NULL || (check && !relay_check(config, error, sizeof(error))))
+	if (config == NULL)
 	{
 		fprintf(stderr, "%s\n", error);
-		config_free(config);
 		return RELAY_EXIT_CONFIG;
 	}
 	if (!check)

@@ -15,14 +15,11 @@
 #define RELAY_EXIT_RESTART 1 /* start me again */
 #define RELAY_EXIT_CONFIG 2  /* only a person can help */
 
-/* relay_config: config_read, and a conninfo that libpq can read. */
-extern Config *relay_config(const char *path, char *err, size_t err_size);
-
 /*
- * relay_check: what else --check-config looks at.  A relay that runs puts up
- * with it: only the routes to that cluster stand.
+ * relay_config: config_read, and what the libraries say: a conninfo that libpq
+ * can read, properties that librdkafka takes, a ca_file that is there.
  */
-extern bool relay_check(const Config *config, char *err, size_t err_size);
+extern Config *relay_config(const char *path, char *err, size_t err_size);
 
 /* relay_run: until it ends; takes the configuration over. */
 extern int relay_run(Config *config);

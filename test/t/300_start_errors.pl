@@ -297,20 +297,17 @@ config_refused('nothing required', "[relay]\nname = a\n", '\d+',
 config_refused('conninfo of a wrong length',
 	"[database]\nconninfo = password=$CANARY" . 'x' x 9000 . "\n", 2, '');
 
-# A running relay holds the routes of such a cluster alone (t_kafka).
+# What only the libraries know.
+config_refused('no such file', "$database\n[http]\nca_file = /no/such/file\n",
+	5, 'could not read ca_file "/no/such/file": No such file');
 foreach my $case (
 	[ 'bootstrap.server = a:1', 5, 'property "bootstrap\.server" of \[kafka main\]: No such' ],
 	[ "bootstrap.servers = a:1\nacks = 1", 6, 'property "acks" .*: it is always all here' ],
 	[ 'client.id = me', 4, 'bootstrap\.servers is missing in section \[kafka main\]' ])
 {
 	my ($properties, $line, $pattern) = @$case;
-
-	unlink $file;
-	append_to_file($file,
-		"$database\n[kafka main]\n$properties\n");
-	my ($code, $out, $err) = run_relay('--config', $file, '--check-config');
-	is($code, 2, "Kafka: exit code 2 ($pattern)");
-	like($err, qr/^\Q$file\E:$line: $pattern/, "Kafka: says $pattern");
+	config_refused("Kafka, $properties",
+		"$database\n[kafka main]\n$properties\n", $line, $pattern);
 }
 
 unlink $file;
