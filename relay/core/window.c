@@ -249,9 +249,10 @@ fetch(Route *route)
 
 	if (route->batch != NULL || engine->now_ms < route->reread_ms)
 		return;
+	route->reread_ms = 0;
 	wake_shared(route);
 	if (TAILQ_EMPTY(&route->reading) && TAILQ_EMPTY(&route->loading))
-		route->reread_ms = route->missing_since_ms = 0;
+		route->missing_since_ms = 0;
 	if (TAILQ_EMPTY(&route->reading) &&
 		(TAILQ_EMPTY(&route->loading) || !may_load(route)))
 		return;

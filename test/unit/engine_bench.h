@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "murmur2.h"
 #include "tap.h"
 
 #define OUT_MAX 64
@@ -130,14 +131,21 @@ prepare(int16_t n, bool keeps_order)
 	engine_routes_read(&engine);
 }
 
+/* Nothing is unresolved, the stream lacks nothing. */
+static TAP_UNUSED void
+begin(void)
+{
+	engine_begin_stream(&engine, 100, false);
+	engine_snapshot(&engine, 100, false);
+	turn(0);
+}
+
 /* A running engine with routes 1 .. n. */
 static TAP_UNUSED void
 start(int16_t n, bool keeps_order)
 {
 	prepare(n, keeps_order);
-	engine_begin_stream(&engine, 100, false);
-	engine_snapshot(&engine, 100, false);
-	turn(0);
+	begin();
 }
 
 static TAP_UNUSED WireMessage
@@ -215,6 +223,33 @@ answer(int64_t id, OutcomeClass class)
 	Outcome outcome = {.class = class, .retry_after_ms = -1, .error = "no"};
 
 	return answer_by(id, &outcome);
+}
+
+/* The answer to a reading of the backlog: one segment, ids first .. last. */
+static TAP_UNUSED void
+give_segment(int16_t route_id, int64_t seq, int64_t pos, int64_t first,
+			 int64_t last)
+{
+	int64_t ids[100];
+	Segment segment = {.seq = seq, .run = 1, .pos = pos, .ids = ids};
+	IdSet done = {0};
+
+	for (int64_t id = first; id <= last; id++)
+		ids[segment.nids++] = id;
+	engine_segment(&engine, route_id, &segment, &done);
+	engine_segments(&engine, route_id);
+}
+
+/* The answer to the oldest fetch: this message alone was found. */
+static TAP_UNUSED void
+give_body(int64_t id, const char *key)
+{
+	WireMessage wire = wire_of(id, key, 1, false);
+	FetchBatch *batch = fetching[0];
+
+	memmove(fetching, fetching + 1, (size_t) --nfetching * sizeof(*fetching));
+	engine_body(batch, &wire);
+	engine_fetched(&engine, batch);
 }
 
 /* The settle that is due goes out and is committed: what it said of P. */
