@@ -188,7 +188,10 @@ extern bool engine_frame(Engine *engine, const void *data, size_t len,
 						 uint8_t *bells, const char **error);
 /* engine_passed: the server has sent all up to lsn. */
 extern void engine_passed(Engine *engine, uint64_t lsn);
-/* engine_wants_pause: read no more of the stream for now. */
+/*
+ * engine_wants_pause: no frame may follow for now.  To be asked after each
+ * one, because what came in chunks is not yet where the next would go.
+ */
 extern bool engine_wants_pause(const Engine *engine);
 
 /* ---- answers ---- */

@@ -5,6 +5,7 @@
  */
 #include "core/keys.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "core/mem.h"
@@ -96,8 +97,9 @@ keys_release(Keys *keys, Key *key)
 	Key **link;
 
 	if (!TAILQ_EMPTY(&key->items) || !TAILQ_EMPTY(&key->rows) ||
-		key->inflight > 0 || key->dead_pending > 0 || key->pins > 0)
+		key->dead_pending > 0 || key->pins > 0)
 		return;
+	assert(key->inflight == 0); /* what is under way is an item or a row's */
 	for (link = bucket(keys, key->hash); *link != key; link = &(*link)->next)
 		;
 	*link = key->next;

@@ -52,7 +52,7 @@ lane_set_state(Route *route, Item *item, ItemState state)
 		TAILQ_REMOVE(from, item, in_state);
 	if (to != NULL)
 		TAILQ_INSERT_TAIL(to, item, in_state);
-	if (item->state == ITEM_LOADING && state != ITEM_LOADING)
+	if (item->state == ITEM_LOADING)
 		route->nloading--;
 	item->state = state;
 }
@@ -165,13 +165,13 @@ lane_append(Route *route, Item *item)
 
 /* The key may have changed since the item became ready. */
 static bool
-may_go(const Route *route, const Item *item)
+may_go(const Item *item)
 {
 	const Key *key = item->key;
 
 	if (key == NULL || item->row != NULL)
 		return true; /* nothing of its key passes a row */
-	return !is_blocked(key) && (key->inflight == 0 || route->keeps_order);
+	return !is_blocked(key);
 }
 
 static Item *
@@ -192,7 +192,7 @@ lane_next(Route *route, bool retries_only)
 	while ((item = first_ready(route, retries_only)) != NULL)
 	{
 		lane_set_state(route, item, ITEM_QUEUED);
-		if (may_go(route, item))
+		if (may_go(item))
 			return item;
 		lane_recall(route, item);
 	}

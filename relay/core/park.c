@@ -44,14 +44,15 @@ is_free_to_go(const Row *row)
 
 	if (!row->settled || row->item != NULL)
 		return false;
-	return key == NULL || (TAILQ_FIRST(&key->rows) == row &&
-						   key->inflight == 0 && key->dead_pending == 0);
+	/* while something of its key is under way, lane_wake wakes no row */
+	return key == NULL ||
+		   (TAILQ_FIRST(&key->rows) == row && key->dead_pending == 0);
 }
 
 void
 park_wake(Route *route, Row *row)
 {
-	if (row != NULL && row->heap_index < 0 && is_free_to_go(row))
+	if (row->heap_index < 0 && is_free_to_go(row))
 		due_add(&route->due, row);
 }
 

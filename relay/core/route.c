@@ -143,8 +143,7 @@ may_stream(const Route *route)
 	return route->mode == ROUTE_BACKLOG && route->known &&
 		   route->spec.state == SPEC_ACTIVE &&
 		   route->circuit.state == CIRCUIT_CLOSED &&
-		   route_backlog_count(route) == 0 && route->lane_count == 0 &&
-		   route->nloading == 0 && STAILQ_EMPTY(&route->segments) &&
+		   route_backlog_count(route) == 0 && STAILQ_EMPTY(&route->segments) &&
 		   !route->backlog_reading && route->nrows < ROUTE_ROWS_MAX / 2 &&
 		   engine_is_complete(route->engine) && !route->engine->settling &&
 		   !engine_is_pouring(route->engine);
@@ -261,7 +260,11 @@ route_run(Route *route)
 	window_run(route);
 	send_ready(route);
 	if (may_stream(route))
+	{
+		/* what is in memory is of the backlog, which is empty */
+		assert(route->lane_count == 0 && route->nloading == 0);
 		route->mode = ROUTE_STREAM;
+	}
 }
 
 /* ---------- answers ---------- */
@@ -453,7 +456,7 @@ route_flush(Route *route, Facts *facts)
 
 	written = tail_flush(&route->table_tail, facts, route->spec.id, engine->run,
 						 &route->table_seq_next, engine->now_ms);
-	if (written > 0 && route->table_seq_next - 1 > route->seq_written)
+	if (written > 0)
 		route->seq_written = route->table_seq_next - 1;
 	route->backlog_ids += written;
 	if (engine->recovering == 0)
@@ -490,7 +493,7 @@ route_next_ms(const Route *route)
 	if (route->mode == ROUTE_STREAM && !TAILQ_EMPTY(&route->lane) &&
 		TAILQ_FIRST(&route->lane)->taken_ms + ROUTE_LANE_MS < next)
 		next = TAILQ_FIRST(&route->lane)->taken_ms + ROUTE_LANE_MS;
-	if (route->reread_ms > 0 && route->batch == NULL && route->reread_ms < next)
+	if (route->reread_ms > 0 && route->reread_ms < next)
 		next = route->reread_ms;
 	if (route->circuit.state == CIRCUIT_OPEN && route->inflight == 0 &&
 		route->circuit.probe_at_ms > route->engine->now_ms &&

@@ -25,7 +25,7 @@ tail_add(Tail *tail, int16_t generation, int64_t first, int64_t last)
 
 	tail->ids += last - first + 1;
 	if (run != NULL && run->item == NULL && run->generation == generation &&
-		run->last == first - 1 && run->first <= run->last)
+		run->last == first - 1)
 	{
 		run->last = last;
 		return;

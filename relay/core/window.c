@@ -122,7 +122,7 @@ mark_gone(const Route *route, Segment *segment)
 	const Item *item;
 
 	TAILQ_FOREACH(item, &route->lane, in_lane)
-	if (item->from_backlog && item->seq == segment->seq)
+	if (item->seq == segment->seq)
 		segment->gone[item->index] = true;
 	for (int i = 0; i < 2; i++)
 	{
@@ -154,8 +154,7 @@ window_segment(Route *route, const Segment *from, const IdSet *done)
 		segment->gone[i] = idset_has(done, i);
 	mark_gone(route, segment);
 	STAILQ_INSERT_TAIL(&route->segments, segment, link);
-	if (segment->seq > route->seq_read)
-		route->seq_read = segment->seq;
+	route->seq_read = segment->seq;
 }
 
 void
@@ -169,7 +168,7 @@ window_segments(Route *route)
 		return;
 	}
 	/* numbers that were reserved, or whose segment has gone */
-	if (STAILQ_EMPTY(&route->segments) && route->seq_asked > route->seq_read)
+	if (STAILQ_EMPTY(&route->segments))
 		route->seq_read = route->seq_asked;
 }
 
@@ -333,8 +332,7 @@ window_evict(Route *route)
 {
 	Item *item, *next;
 
-	if (route->mode != ROUTE_BACKLOG)
-		return;
+	assert(route->mode == ROUTE_BACKLOG);
 	route_choose_stayers(route);
 	for (item = TAILQ_FIRST(&route->lane); item != NULL; item = next)
 	{
