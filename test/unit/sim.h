@@ -173,9 +173,10 @@ typedef struct SimRelay
 	SimRequest *first;
 	SimRequest **last;
 	bool streaming;
-	bool fed;   /* the first snapshot was answered */
-	bool asked; /* a snapshot is under way */
-	bool had;   /* in a gap: the first reading was answered */
+	bool fed;    /* the first snapshot was answered */
+	bool asked;  /* a snapshot is under way */
+	bool paused; /* the stream is not read, since the last turn */
+	bool had;    /* in a gap: the first reading was answered */
 	bool gap;
 	bool second_early; /* the reading after the wait was given up */
 	bool complete;     /* no more readings */

@@ -486,6 +486,7 @@ sim_turn(void)
 		return;
 	sim_tell_time();
 	engine_run(SIM_ENGINE);
+	sim.relay->paused = engine_wants_pause(SIM_ENGINE);
 	sim_check_turn();
 	if (sim.large ? sim_chance(1) : sim_chance(20))
 		sim_audit();

@@ -145,7 +145,7 @@ outcome_of(const SimDelivery *out, int r)
 {
 	Outcome outcome = {.class = decide(out, r), .retry_after_ms = -1};
 
-	outcome.held_back = out->doomed && sim_chance(70);
+	outcome.held_back = sim_chance(out->doomed ? 70 : 3);
 	outcome.duration_us = (int64_t) sim_random(1000000);
 	if (outcome.class != OUTCOME_OK)
 		strcpy(outcome.error,

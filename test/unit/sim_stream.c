@@ -31,7 +31,7 @@ static bool
 may_read(void)
 {
 	return sim.relay->up && sim.relay->streaming && sim.relay->fed &&
-		   sim.relay->drain_until_ms == 0 && !engine_wants_pause(SIM_ENGINE);
+		   sim.relay->drain_until_ms == 0 && !sim.relay->paused;
 }
 
 bool
@@ -49,6 +49,8 @@ sim_feed(void)
 			  sim.transactions.items[frame->transaction].xid);
 	if (!engine_frame(SIM_ENGINE, frame->data, frame->len, &bells, &error))
 		sim_fail("frame: %s", error);
+	/* at once; it goes on after a turn */
+	sim.relay->paused = sim.relay->paused || engine_wants_pause(SIM_ENGINE);
 	if (bells != 0)
 		sim_ask_routes();
 	return true;
