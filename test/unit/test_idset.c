@@ -82,6 +82,7 @@ test_edges(void)
 
 	ok(!idset_has(&set, 1), "nothing is in an empty set");
 	idset_add(&set, INT64_MAX);
+	idset_add(&set, INT64_MAX);
 	idset_add(&set, INT64_MIN);
 	idset_add(&set, INT64_MIN);
 	ok(idset_has(&set, INT64_MAX) && idset_has(&set, INT64_MIN) &&

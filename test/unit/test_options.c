@@ -130,6 +130,20 @@ test_characters(void)
 	}
 }
 
+/* Nothing but the insides of characters: none of it can be shown. */
+static void
+test_no_character(void)
+{
+	Options options;
+	char name[100];
+
+	memset(name, 0x80, sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	options_init(&options);
+	is_int(options_take(&options, name, "1"), OPTIONS_UNKNOWN, "no name");
+	is_str(options.error, "unrecognized option \"\"", "and none is shown");
+}
+
 int
 main(void)
 {
@@ -137,5 +151,6 @@ main(void)
 	test_values();
 	test_long();
 	test_characters();
+	test_no_character();
 	return tap_done();
 }

@@ -62,6 +62,20 @@ test_incomplete(void)
 	position_reset(&position);
 }
 
+/* A server that sends again what was passed long ago. */
+static void
+test_passed(void)
+{
+	Position position;
+	uint64_t number;
+
+	position_init(&position, 100);
+	number = position_begin(&position, 50, 0);
+	position_ticket(&position, number)->complete = true;
+	is_int(position_resolved(&position), 100, "P does not go back");
+	position_reset(&position);
+}
+
 /* The ring grows while its head is anywhere. */
 static void
 test_growth(void)
@@ -91,6 +105,7 @@ main(void)
 {
 	test_order();
 	test_incomplete();
+	test_passed();
 	test_growth();
 	return tap_done();
 }

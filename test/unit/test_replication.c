@@ -114,6 +114,8 @@ test_commands(void)
 		   "with its options");
 	memset(longest, '"', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = '\0';
+	ok(!replication_create_command(command, sizeof(command), "s", longest),
+	   "a plugin's name that does not fit");
 	ok(!replication_create_command(command, sizeof(command), longest, "p") &&
 		   !replication_start_command(command, sizeof(command), longest, NULL,
 									  1),

@@ -100,9 +100,136 @@ test_first_gate(void)
 	finish("first gate");
 }
 
+static void
+fail_five(void)
+{
+	for (int64_t id = 1; id <= CIRCUIT_TRIP; id++)
+		message(id, NULL, 1, false);
+	turn(0);
+	for (int64_t id = 1; id <= CIRCUIT_TRIP; id++)
+		answer(id, OUTCOME_TRANSIENT);
+}
+
+/* Which says as much of the destination as any other failure. */
+static void
+test_probe_held_back(void)
+{
+	Outcome held_back = {.class = OUTCOME_TRANSIENT,
+						 .held_back = true,
+						 .retry_after_ms = -1,
+						 .error = "held back"};
+	int64_t probe;
+
+	start(1, false);
+	fail_five();
+	is_int(route_of(1)->circuit.state, CIRCUIT_OPEN, "the circuit is open");
+	settle_now();
+	turn(CIRCUIT_PROBE_MIN_MS);
+	is_int(nfetching, 1, "its time comes, one row is read");
+	probe = fetching[0]->ids[0];
+	give_body(probe, NULL);
+	turn(0);
+	is_int(nout, 1, "and is under way as the probe");
+	engine_sink_closed(&engine, 1);
+	nout = 0;
+	is_int(route_of(1)->circuit.state, CIRCUIT_OPEN,
+		   "without an answer, since the sink was closed");
+	turn(0);
+	probe = fetching[0]->ids[0];
+	give_body(probe, NULL);
+	turn(0);
+	is_int(nout, 1, "there is another probe");
+	answer_by(probe, &held_back);
+	is_int(route_of(1)->circuit.state, CIRCUIT_OPEN,
+		   "held back it is no answer, and the circuit stays open");
+	ok(route_of(1)->circuit.probe_at_ms >= now_ms + 2 * CIRCUIT_PROBE_MIN_MS,
+	   "for longer than before");
+	finish("probe held back");
+}
+
+/* A row whose time has come, and one before it that came to light later. */
+static void
+test_row_before_row(void)
+{
+	FactPark row = {.id = 2,
+					.route_id = 1,
+					.has_key = true,
+					.key_hash = murmur2((const uint8_t *) "a", 1),
+					.run = 1,
+					.pos = 10,
+					.status = PARKED_FAILED};
+
+	prepare(1, false);
+	engine_backlog_summary(&engine, 1, 1, 1);
+	engine_row(&engine, &row, now_ms + 10);
+	begin();
+	give_segment(1, 1, 1, 1, 1);
+	turn(0);
+	give_body(1, "a");
+	turn(20);
+	is_int(nfetching, 0, "one of its key stands before it");
+	settle_now();
+	turn(0);
+	is_int(nfetching, 1, "and goes first");
+	is_int(fetching[0]->ids[0], 1, "as soon as it has its row");
+	finish("row before row");
+}
+
+/* One goes out, the others are in its way when the circuit opens. */
+static void
+test_open_inflight(void)
+{
+	start(1, false);
+	for (int64_t id = 1; id <= CIRCUIT_TRIP + 1; id++)
+		message(id, NULL, 1, false);
+	turn(0);
+	for (int64_t id = 1; id <= CIRCUIT_TRIP; id++)
+		answer(id, OUTCOME_TRANSIENT);
+	settle_now();
+	is_int(engine_next_ms(&engine), INT64_MAX,
+		   "no probe before what is under way has its answer");
+	answer(CIRCUIT_TRIP + 1, OUTCOME_OK);
+	is_int(route_of(1)->circuit.state, CIRCUIT_CLOSED, "which closes it");
+	finish("open inflight");
+}
+
+static void
+test_inflight(void)
+{
+	start(1, false);
+	message(1, NULL, 1, false);
+	turn(0);
+	is_int(engine_inflight(&engine, 1), 1, "one delivery is under way");
+	is_int(engine_inflight(&engine, 2), 0, "none on a route not heard of");
+	finish("inflight");
+}
+
+/* Messages without a route are resolved at once, each a fact. */
+static void
+test_stall(void)
+{
+	start(1, false);
+	message(1, NULL, 0, false);
+	turn(ENGINE_SETTLE_MS);
+	ok(settling != NULL && !engine_is_stalled(&engine), "a settle is out");
+	for (int64_t id = 2; id <= ENGINE_STALL_FACTS; id++)
+		message(id, NULL, 0, false);
+	ok(!engine_is_stalled(&engine), "and not too much waits for it");
+	message(ENGINE_STALL_FACTS + 1, NULL, 0, false);
+	ok(engine_wants_pause(&engine), "now it does");
+	engine_settled(&engine);
+	ok(!engine_wants_pause(&engine), "until it is committed");
+	finish("stall");
+}
+
 int
 main(void)
 {
+	test_probe_held_back();
+	test_row_before_row();
+	test_open_inflight();
+	test_inflight();
+	test_stall();
 	test_went_back();
 	test_unreadable();
 	test_drain();
