@@ -44,6 +44,7 @@ ANSWERS = {
     "/half-body": lambda: [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok"],
     "/two-lengths": lambda: [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
                              b"Content-Length: 3\r\n\r\nok"],
+    "TLS": lambda: [b"HTTP/1.1 400 Bad Request\r\n\r\n"],
     "/bad-length": lambda: [b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nok"],
     "/bad-chunk": lambda: [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked"
                            b"\r\n\r\nFFFFFFFFFFFFFFFFF\r\nok"],
@@ -53,13 +54,15 @@ ANSWERS = {
 
 
 def read_request(stream):
-    """The path, when the whole request has come."""
+    """The path, when the whole request has come; of a TLS hello its begin."""
     head = b""
     while b"\r\n\r\n" not in head:
         piece = stream.recv(65536)
         if not piece:
             return None
         head += piece
+        if head[0] == 0x16:
+            return "TLS"
     head, _, body = head.partition(b"\r\n\r\n")
     length = 0
     for line in head.split(b"\r\n")[1:]:
