@@ -25,6 +25,7 @@ static Delivery *out[OUT_MAX];
 static int out_room; /* the sinks take so many */
 static int nout;
 static const Facts *settling;
+static int settles;
 static FetchBatch *fetching[OUT_MAX];
 static int nfetching;
 static int backlogs_read;
@@ -67,6 +68,7 @@ op_settle(void *arg, const Facts *facts)
 {
 	(void) arg;
 	settling = facts;
+	settles++;
 }
 
 static void
@@ -121,7 +123,7 @@ prepare(int16_t n, bool keeps_order)
 {
 	now_ms = 1000;
 	next_lsn = 200;
-	nout = nfetching = routes_asked = backlogs_read = 0;
+	nout = nfetching = routes_asked = backlogs_read = settles = 0;
 	out_room = OUT_MAX;
 	settling = NULL;
 	engine_init(&engine, &ops, NULL, 1, 1 << 20, 1);
@@ -148,6 +150,13 @@ start(int16_t n, bool keeps_order)
 	begin();
 }
 
+static TAP_UNUSED WireBytes
+bytes_of(const char *text)
+{
+	return (WireBytes){(const uint8_t *) text,
+					   text != NULL ? (uint32_t) strlen(text) : 0};
+}
+
 static TAP_UNUSED WireMessage
 wire_of(int64_t id, const char *key, int16_t nroutes, bool omitted)
 {
@@ -156,12 +165,10 @@ wire_of(int64_t id, const char *key, int16_t nroutes, bool omitted)
 
 	for (int16_t r = 0; r < nroutes; r++)
 		wire.routes[r] = (int16_t) (r + 1);
-	wire.type = (WireBytes){(const uint8_t *) "t", 1};
+	wire.type = bytes_of("t");
 	if (!omitted)
-		wire.payload = (WireBytes){(const uint8_t *) "p", 1};
-	if (key != NULL)
-		wire.message_key =
-			(WireBytes){(const uint8_t *) key, (uint32_t) strlen(key)};
+		wire.payload = bytes_of("p");
+	wire.message_key = bytes_of(key);
 	return wire;
 }
 
@@ -173,23 +180,41 @@ give_frame(size_t len)
 	return engine_frame(&engine, frame_bytes, len, &bells, &frame_error);
 }
 
-/* A transaction of one message with this key (NULL: none) for routes 1 .. n. */
+/* A frame with this message, or this run, or neither in it. */
+static TAP_UNUSED void
+frame(WireFrame head, const WireMessage *wire, const WireRun *run)
+{
+	WireWriter writer;
+
+	head.xid = 1;
+	head.count = wire != NULL || run != NULL;
+	wire_writer_init(&writer, frame_bytes, sizeof(frame_bytes));
+	wire_frame_write(&writer, &head);
+	if (wire != NULL)
+		wire_message_write(&writer, wire);
+	if (run != NULL)
+		wire_run_write(&writer, run);
+	if (!give_frame(writer.len))
+		diag("%s", frame_error);
+}
+
+/* A transaction of one message. */
+static TAP_UNUSED void
+transaction(const WireMessage *wire)
+{
+	frame((WireFrame){.kind = WIRE_TRANSACTION,
+					  .flags = WIRE_LAST,
+					  .commit_end = (uint64_t) (next_lsn += 10)},
+		  wire, NULL);
+}
+
+/* The same with this key (NULL: none) for routes 1 .. n. */
 static TAP_UNUSED void
 message(int64_t id, const char *key, int16_t nroutes, bool omitted)
 {
-	WireWriter writer;
-	WireFrame frame = {.kind = WIRE_TRANSACTION,
-					   .flags = WIRE_LAST,
-					   .xid = 1,
-					   .commit_end = (uint64_t) (next_lsn += 10),
-					   .count = 1};
 	WireMessage wire = wire_of(id, key, nroutes, omitted);
 
-	wire_writer_init(&writer, frame_bytes, sizeof(frame_bytes));
-	wire_frame_write(&writer, &frame);
-	wire_message_write(&writer, &wire);
-	if (!give_frame(writer.len))
-		diag("%s", frame_error);
+	transaction(&wire);
 }
 
 static TAP_UNUSED int
@@ -261,6 +286,52 @@ settle_now(void)
 		return 0;
 	settling = NULL;
 	return engine_settled(&engine);
+}
+
+/* The settle that is out, or due, is committed, and what it allows is done. */
+static TAP_UNUSED uint64_t
+settle_and_go_on(void)
+{
+	uint64_t position;
+
+	if (settling == NULL)
+		turn(ENGINE_SETTLE_MS);
+	if (settling == NULL)
+		return 0;
+	settling = NULL;
+	position = engine_settled(&engine);
+	turn(0);
+	return position;
+}
+
+/* A segment of a route's backlog is read, the last that there is. */
+static TAP_UNUSED void
+give_segment(int16_t route_id, int64_t seq, int64_t *ids, uint32_t nids)
+{
+	Segment segment = {
+		.seq = seq, .run = 1, .pos = seq * 1000, .nids = nids, .ids = ids};
+	IdSet done = {0};
+
+	engine_segment(&engine, route_id, &segment, &done);
+	engine_segments(&engine, route_id);
+	turn(0);
+}
+
+/* The last fetch finds all it asked for, with this key and payload. */
+static TAP_UNUSED void
+give_bodies(const char *key, const char *payload)
+{
+	FetchBatch *batch = fetching[--nfetching];
+
+	for (uint32_t i = 0; i < batch->count; i++)
+	{
+		WireMessage wire = wire_of(batch->ids[i], key, 1, false);
+
+		wire.payload = bytes_of(payload);
+		engine_body(batch, &wire);
+	}
+	engine_fetched(&engine, batch);
+	turn(0);
 }
 
 /* Waiting rows of messages first .. last, which are not due for long. */

@@ -227,6 +227,7 @@ typedef struct Sim
 	bool unordered; /* a hold was given up */
 	int transient;  /* per cent of attempts */
 	int invisible;  /* per cent of commits that lag */
+	bool serial;    /* the application writes a key after the other is seen */
 	int streamed;   /* per cent of transactions */
 	uint32_t lane_max;
 	int64_t held_wal;

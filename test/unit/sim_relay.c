@@ -249,6 +249,8 @@ sim_start(void)
 	else
 	{
 		sim_story("table mode");
+		/* it reads what is visible, be it later than what is not yet */
+		sim.unordered = sim.unordered || (sim.invisible > 0 && !sim.serial);
 		engine_begin_table(SIM_ENGINE);
 		ask_snapshot(false);
 	}

@@ -296,7 +296,7 @@ list_messages(const SimTransaction *t)
 
 		if (message->ghost)
 			continue;
-		if (sim.invisible > 0)
+		if (sim.serial && sim.invisible > 0)
 			show_key(message->key);
 		message->order = sim.by_key[message->key].count;
 		*ARRAY_PUSH(&sim.by_key[message->key]) = t->items[i];

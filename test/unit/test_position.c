@@ -45,6 +45,8 @@ test_order(void)
 	is_int(position_resolved(&position), 500, "now a keepalive counts");
 	position_idle(&position, 400);
 	is_int(position_resolved(&position), 500, "it never goes back");
+	begin(&position, 450, 0);
+	is_int(position_resolved(&position), 500, "not for a transaction either");
 	position_reset(&position);
 }
 

@@ -143,6 +143,7 @@ make_world(uint64_t seed, bool verbose)
 	sim.transient = percents[sim_random(4)];
 	sim.invisible = percents[sim_random(4)];
 	sim.streamed = sim_chance(50) ? 30 : 0;
+	sim.serial = sim_chance(50);
 	sim.deleted = sim_chance(10) ? SIM_ROUTES - 1 : -1;
 	sim.keep_before = !sim.large && sim_chance(30);
 	for (int r = 0; r < 1 + (int) sim_random(3); r++)

@@ -38,8 +38,8 @@ test_segments(void)
 	facts_init(&facts);
 	tail_add(&tail, 0, 1, TAIL_SEGMENT);
 	tail_add(&tail, 0, TAIL_SEGMENT + 1, TAIL_SEGMENT + 5);
-	tail_add(&tail, 1, 9000, 9001);
-	is_int(tail.count, 2, "consecutive ids are one run");
+	tail_add(&tail, 1, TAIL_SEGMENT + 6, TAIL_SEGMENT + 7);
+	is_int(tail.count, 2, "consecutive ids of a generation are one run");
 	is_int(tail.ids, TAIL_SEGMENT + 7, "it knows how many ids it has");
 	is_int(tail_flush(&tail, &facts, 3, 44, &seq, 0), TAIL_SEGMENT + 7,
 		   "all are written");
@@ -47,8 +47,9 @@ test_segments(void)
 	is_int(seq, 10, "each has taken a number");
 	last = &facts.segments.items[2];
 	is_int(last->pos, 500 + TAIL_SEGMENT + 5, "places go on from one to next");
-	ok(last->generation == 1 && last->nids == 2 && last->ids[1] == 9001 &&
-		   last->route_id == 3 && last->seq == 9,
+	ok(last->generation == 1 && last->nids == 2 &&
+		   last->ids[1] == TAIL_SEGMENT + 7 && last->route_id == 3 &&
+		   last->seq == 9,
 	   "the last one in full");
 	ok(facts.count > 0, "the facts know of it");
 	is_int(tail.ids, 0, "nothing is left");
