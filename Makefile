@@ -6,6 +6,8 @@
 #	make verify		every test; SUITE=name for one of them
 #	make verify-matrix	the same on PostgreSQL 15 to 18, see test/matrix/run;
 #					SERVERS="16 18" for some of them
+#	make mutate		breaks the product on purpose, each time a test must turn red;
+#					ONLY="name ..." for some of them
 #	make bench		the first figures
 #	make format, make lint, make clean
 #
@@ -92,10 +94,14 @@ verify-matrix:
 	@$(install_deps) build test matrix
 	@SUITE='$(SUITE)' test/matrix/run $(SERVERS)
 
+mutate:
+	@$(install_deps) build test
+	@test/mutate/run
+
 bench:
 	@$(install_deps) build test kafka bench
 	@$(MAKE) -s DEPS=no all install-server WERROR='$(WERROR)'
 	@bench/run
 
 .PHONY: all deps extension decoder relay install install-server clean format \
-	lint demo-deps demo verify-deps verify verify-matrix bench
+	lint demo-deps demo verify-deps verify verify-matrix mutate bench
