@@ -186,6 +186,8 @@ typedef struct SimRelay
 	uint64_t confirmable;
 	int64_t drain_until_ms; /* 0: no drain */
 	uint64_t told_wal;      /* the end of the WAL as of the last settle */
+	uint32_t lane_max;      /* of its engine, as it was told */
+	int64_t held_wal;
 } SimRelay;
 
 typedef struct Sim
@@ -229,8 +231,6 @@ typedef struct Sim
 	int invisible;  /* per cent of commits that lag */
 	bool serial;    /* the application writes a key after the other is seen */
 	int streamed;   /* per cent of transactions */
-	uint32_t lane_max;
-	int64_t held_wal;
 	int64_t deliveries;
 } Sim;
 

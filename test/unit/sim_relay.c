@@ -226,7 +226,7 @@ begin_stream(void)
 void
 sim_start(void)
 {
-	static const uint32_t lanes[] = {4, 8, 20, ROUTE_LANE_MAX};
+	uint32_t lane = sim_chance(75) ? 4 + (uint32_t) sim_random(17) : UINT32_MAX;
 
 	sim_story("start");
 	memset(sim.relay, 0, sizeof(*sim.relay));
@@ -236,9 +236,10 @@ sim_start(void)
 	sim.db.wal = sim.wal += 2;
 	engine_init(SIM_ENGINE, &ops, NULL, sim.db.run,
 				sim_chance(30) ? 200 : 1 << 20, sim.seed + 1);
-	SIM_ENGINE->lane_max = sim.lane_max = lanes[sim_random(4)];
-	sim.held_wal = sim_chance(70) ? 1 << 20 : (int64_t) sim_random(60);
-	engine_hold_up_to(SIM_ENGINE, sim.held_wal);
+	SIM_ENGINE->lane_max = sim.relay->lane_max =
+		lane < ROUTE_LANE_MAX ? lane : ROUTE_LANE_MAX;
+	sim.relay->held_wal = sim_chance(70) ? 1 << 20 : (int64_t) sim_random(60);
+	engine_hold_up_to(SIM_ENGINE, sim.relay->held_wal);
 	sim_tell_time();
 	tell_routes(sim.routes);
 	engine_routes_read(SIM_ENGINE);
