@@ -304,9 +304,9 @@ settle_and_go_on(void)
 	return position;
 }
 
-/* A segment of a route's backlog is read, the last that there is. */
+/* The same with these ids, and a turn. */
 static TAP_UNUSED void
-give_segment(int16_t route_id, int64_t seq, int64_t *ids, uint32_t nids)
+give_ids(int16_t route_id, int64_t seq, int64_t *ids, uint32_t nids)
 {
 	Segment segment = {
 		.seq = seq, .run = 1, .pos = seq * 1000, .nids = nids, .ids = ids};

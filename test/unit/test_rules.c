@@ -213,7 +213,7 @@ test_budget_of_window(void)
 	engine_backlog_summary(&engine, 1, 1, 3);
 	begin();
 	is_int(backlogs_read, 1, "the backlog is read");
-	give_segment(1, 1, ids, 3);
+	give_ids(1, 1, ids, 3);
 	is_int(fetching[0]->count, 3, "what is within the budget");
 	give_bodies(NULL, "a payload that takes up what there is of memory and "
 					  "therefore leaves no room for any other one");
@@ -232,7 +232,7 @@ test_budget_exceeded(void)
 	begin();
 	message(9, NULL, 1, false);
 	turn(0);
-	give_segment(2, 1, ids, 3);
+	give_ids(2, 1, ids, 3);
 	is_int(fetching[0]->count, 1, "over the budget one is read");
 	give_bodies(NULL, "p");
 	ok(out_at(1) >= 0, "and sent");
