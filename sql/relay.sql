@@ -242,33 +242,22 @@ END;
 COMMENT ON FUNCTION outbox.windows(int8multirange, bigint) IS 'ranges of ids that together hold every id not resolved';
 
 /*
- * One statement's snapshot for all.  The lateral subqueries keep OFFSET 0, and
- * sequential scans are off, so that a leaf is only ever looked into by id.
+ * Of messages not resolved: the routes that have a row.  The lateral
+ * subqueries keep OFFSET 0, and sequential scans are off, so that only the
+ * windows are looked into.
  */
-CREATE FUNCTION @extschema@.outbox_unresolved()
-	RETURNS TABLE (generation smallint, routes smallint[], first bigint, last bigint)
-	LANGUAGE plpgsql STABLE SECURITY DEFINER
+CREATE FUNCTION outbox.kept(resolved int8multirange, OUT ids bigint[], OUT routes smallint[])
+	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_seqscan = off SET jit = off
-AS $$
-#variable_conflict use_column
-DECLARE
-	resolved constant int8multirange := outbox.resolved_ids();
-BEGIN
-	RETURN QUERY
+BEGIN ATOMIC
 	WITH windows AS MATERIALIZED (
 		SELECT w.first, w.last FROM outbox.windows(resolved, 9223372036854775807) AS w
-	), found AS MATERIALIZED (
-		SELECT m.* FROM windows AS w CROSS JOIN LATERAL (
-			SELECT m.id, m.generation, m.routes,
-				CASE WHEN current_setting('track_commit_timestamp') = 'on'
-					THEN pg_xact_commit_timestamp(m.xmin) END AS committed
-			FROM outbox.message AS m WHERE m.id BETWEEN w.first AND w.last OFFSET 0) AS m
-		WHERE NOT m.id <@ resolved
 	), kept AS (
 		SELECT p.message_id AS id, p.route_id FROM windows AS w CROSS JOIN LATERAL (
 			SELECT p.message_id, p.route_id FROM outbox.parked AS p
 			WHERE p.message_id BETWEEN w.first AND w.last OFFSET 0) AS p
+		WHERE NOT p.message_id <@ resolved
 		UNION ALL
 		SELECT e.id, b.route_id FROM windows AS w CROSS JOIN LATERAL (
 			SELECT b.route_id, b.ids, b.done FROM outbox.backlog AS b
@@ -276,26 +265,28 @@ BEGIN
 			OFFSET 0) AS b
 		CROSS JOIN LATERAL unnest(b.ids) WITH ORDINALITY AS e (id, n)
 		WHERE NOT e.id <@ resolved AND NOT b.done @> (e.n - 1)::integer
-	), kept_by_id AS (
-		SELECT id, array_agg(route_id) AS routes FROM kept GROUP BY id
-	), remaining AS (
-		SELECT f.id, f.generation, f.committed, CASE WHEN k.id IS NULL THEN f.routes ELSE
-			ARRAY(SELECT r FROM unnest(f.routes) AS r WHERE r <> ALL (k.routes)) END AS routes
-		FROM found AS f LEFT JOIN kept_by_id AS k ON k.id = f.id
-	), marked AS (
-		SELECT r.*, (lag(r.id) OVER w = r.id - 1 AND lag(r.generation) OVER w = r.generation
-					 AND lag(r.routes) OVER w = r.routes) IS NOT TRUE AS begins
-		FROM remaining AS r
-		WINDOW w AS (ORDER BY r.committed NULLS FIRST, r.id)
-	), numbered AS (
-		SELECT m.*, count(*) FILTER (WHERE m.begins)
-				OVER (ORDER BY m.committed NULLS FIRST, m.id) AS number
-		FROM marked AS m
 	)
-	SELECT (min(n.generation))::smallint, min(n.routes), min(n.id), max(n.id)
-	FROM numbered AS n GROUP BY n.number ORDER BY n.number;
-END
-$$;
+	SELECT coalesce(array_agg(k.id ORDER BY k.id), '{}'),
+		coalesce(array_agg(k.route_id ORDER BY k.id), '{}') FROM kept AS k;
+END;
+COMMENT ON FUNCTION outbox.kept(int8multirange) IS 'rows in backlog and parked of messages that are not resolved, by id';
+
+CREATE FUNCTION outbox.unresolved_runs(resolved int8multirange, kept_ids bigint[], kept_routes smallint[])
+	RETURNS TABLE (generation smallint, routes smallint[], first bigint, last bigint)
+	LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'outbox_unresolved_runs';
+COMMENT ON FUNCTION outbox.unresolved_runs(int8multirange, bigint[], smallint[]) IS 'visible messages not in resolved, without the routes kept';
+
+/* One statement's snapshot for all. */
+CREATE FUNCTION @extschema@.outbox_unresolved()
+	RETURNS TABLE (generation smallint, routes smallint[], first bigint, last bigint)
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT u.generation, u.routes, u.first, u.last
+	FROM outbox.resolved_ids() AS r (ids)
+	CROSS JOIN LATERAL outbox.kept(r.ids) AS k (ids, routes)
+	CROSS JOIN LATERAL outbox.unresolved_runs(r.ids, k.ids, k.routes) AS u;
+END;
 COMMENT ON FUNCTION @extschema@.outbox_unresolved() IS 'visible messages that are not resolved, as runs of ids with the routes that are left';
 
 /*
