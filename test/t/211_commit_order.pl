@@ -1,4 +1,4 @@
-# test/t/209_commit_order.pl
+# test/t/211_commit_order.pl
 #
 # What a lost slot leaves is read from the table: with commit timestamps in
 # the order of commits, though not one id is in that order.
