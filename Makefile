@@ -9,6 +9,7 @@
 #	make mutate		breaks the product on purpose, each time a test must turn red;
 #					ONLY="name ..." for some of them
 #	make bench		the first figures
+#	make torture	random faults under a random load: SEED=n MINUTES=m
 #	make format, make lint, make clean
 #
 # What is missing of Debian's packages is installed first; DEPS=no leaves
@@ -25,7 +26,7 @@ DEPS ?= yes
 export PG_MAJOR PG_CONFIG PREFIX
 
 # Warnings are errors where somebody looks at them.
-ifneq ($(filter verify verify-matrix demo bench,$(MAKECMDGOALS))$(filter true,$(CI)),)
+ifneq ($(filter verify verify-matrix demo bench torture,$(MAKECMDGOALS))$(filter true,$(CI)),)
 WERROR ?= -Werror
 endif
 export WERROR
@@ -103,5 +104,10 @@ bench:
 	@$(MAKE) -s DEPS=no all install-server WERROR='$(WERROR)'
 	@bench/run
 
+torture: verify-deps
+	@$(install_deps) torture
+	@$(MAKE) -s DEPS=no all install-server WERROR='$(WERROR)'
+	@SEED='$(SEED)' MINUTES='$(MINUTES)' KAFKA='$(KAFKA)' test/torture/torture
+
 .PHONY: all deps extension decoder relay install install-server clean format \
-	lint demo-deps demo verify-deps verify verify-matrix mutate bench
+	lint demo-deps demo verify-deps verify verify-matrix mutate bench torture

@@ -4,9 +4,10 @@ test/oracle/watched.py
 Rules I6 and I8: what was seen from outside while the load ran.  A line of
 --watch is one of
 
-    {"time", "kind": "slot", "confirmed": LSN, "open": [[first, last], ...]}
-        the slot's position, and the ids without a resolved row in a snapshot
-        taken after it was read
+    {"time", "kind": "slot", "confirmed": LSN, "settled": LSN or null,
+     "open": [[first, last], ...]}
+        the slot's position; then outbox.relay's; then the ids without a
+        resolved row in a newer snapshot
     {"time", "kind": "quiet", "lsn": LSN}
         nothing is open any more and the WAL ends here
     {"time", "kind": "process", "name", "pid", "rss_kb", "files"}
@@ -24,11 +25,16 @@ SPDX-License-Identifier: PostgreSQL
 import json
 import re
 
+# For how many seconds after its end something done to a slot is felt.
+SLACK = 5
+
 # What a server says when a process of it broke, as opposed to being told to.
 CRASHED = re.compile(
     r"PANIC:|TRAP:|was terminated by signal|Segmentation|server process .*"
     r" exited with exit code|stack smashing|invalid memory alloc|"
     r"\] XX\d\d\d |AddressSanitizer|runtime error")
+# The server's own way to say that a standby came too late.
+HARMLESS = re.compile(r"requested WAL segment \w+ has already been removed")
 # A full disk is a reason to stop, and the log says so; a backend that
 # somebody killed is one to start the others anew.
 EXCUSED = {"disk full": re.compile(r"No space left on device"),
@@ -36,21 +42,42 @@ EXCUSED = {"disk full": re.compile(r"No space left on device"),
 
 
 def rule_confirmed(samples, driven):
-    """I6, first half."""
+    """
+    I6, first half.  A slot that was made anew, or moved by hand, is past
+    messages that are read from the table; what was settled never is.
+    """
     lsn = {m["id"]: m["lsn"] for m in driven
            if m.get("lsn") and m["state"] == "committed"}
     for sample in samples:
         if sample["kind"] != "slot":
             continue
+        bound = min(sample["confirmed"], sample.get("settled") or 0)
         for first, last in sample["open"]:
             for number in range(first, last + 1):
                 end = lsn.get(number)
-                if end is not None and end <= sample["confirmed"]:
+                if end is not None and end <= bound:
                     yield ("I6", "the slot is confirmed at %d, past message"
                            " %d, which is not resolved and ended at %d"
-                           % (sample["confirmed"], number, end),
+                           % (bound, number, end),
                            [json.dumps(m) for m in driven
                             if m["id"] == number])
+
+
+def rule_settled(samples, events):
+    """I6: what is confirmed was settled first, but for a slot of others."""
+    moved = [e for e in events if e["name"].startswith(("slot_", "promote"))]
+    trusted = 0
+    for sample in samples:
+        if sample["kind"] != "slot":
+            continue
+        if sample["confirmed"] <= (sample.get("settled") or 0):
+            trusted = sample["time"]
+        elif trusted and not any(
+                e["time"] <= sample["time"] and e["end"] + SLACK >= trusted
+                for e in moved):
+            yield ("I6", "the slot is confirmed at %d, and only %s was"
+                   " settled" % (sample["confirmed"], sample["settled"]),
+                   [json.dumps(sample)])
 
 
 def rule_not_stuck(samples):
@@ -102,6 +129,7 @@ def rule_processes(samples, args):
 def rule_logs(args, events):
     kinds = {event["kind"] for event in events}
     excused = [EXCUSED[kind] for kind in EXCUSED if kind in kinds]
+    excused.append(HARMLESS)
     for path in args.server_log:
         with open(path, encoding="utf-8", errors="replace") as file:
             text = file.read().splitlines()
@@ -123,6 +151,7 @@ def rule_logs(args, events):
 def wrong(samples, driven, events, args):
     """(rule, sentence, story) of all that is wrong."""
     yield from rule_confirmed(samples, driven)
+    yield from rule_settled(samples, events)
     yield from rule_not_stuck(samples)
     yield from rule_processes(samples, args)
     yield from rule_logs(args, events)

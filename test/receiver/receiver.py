@@ -235,11 +235,12 @@ class Connection(asyncio.Protocol):
         self.drip(request, deque(message(200, b"ok")), float(seconds))
 
     def drip(self, request, left, seconds):
+        if not self.transport.is_closing():
+            self.transport.write(bytes([left.popleft()]))
         if self.transport.is_closing() or not left:
             self.journal.write(request, 0 if left else 200)
             self.ready()
             return
-        self.transport.write(bytes([left.popleft()]))
         self.loop.call_later(seconds, self.drip, request, left, seconds)
 
     def do_big(self, request, size):

@@ -9,6 +9,7 @@ excuse: duplicates ("crash"), or nothing ("clean").
 SPDX-License-Identifier: PostgreSQL
 """
 
+import os
 import signal
 import time
 from collections import namedtuple
@@ -239,6 +240,23 @@ def route_alter(world, dice):
                       name, options)
 
 
+# -- the broker
+
+def kafka_freeze(world, dice):
+    with open(world.kafka_dir + "/pid", encoding="ascii") as file:
+        pid = int(file.read())
+    os.kill(pid, signal.SIGSTOP)
+    pause(dice, 1, 15)
+    os.kill(pid, signal.SIGCONT)
+
+
+def kafka_restart(world, dice):
+    world.place.call(["test/kafka/stop", world.kafka_dir,
+                      dice.choice(("KILL", "TERM"))], "relay")
+    pause(dice, 0, 5)
+    world.place.call(["test/kafka/start", world.kafka_dir], "relay")
+
+
 # -- the table
 
 # name -> weight, what it has to itself, what it excuses, what it needs
@@ -265,6 +283,8 @@ FAULTS = {
     "misbehave": Fault(misbehave, 8, {"target"}, "clean", ()),
     "refuse_all": Fault(refuse_all, 4, {"target"}, "clean", ()),
     "receiver_kill": Fault(receiver_kill, 2, {"target"}, "crash", ()),
+    "kafka_freeze": Fault(kafka_freeze, 2, {"kafka"}, "crash", ("kafka",)),
+    "kafka_restart": Fault(kafka_restart, 2, {"kafka"}, "crash", ("kafka",)),
     "route_pause": Fault(route_pause, 3, {"routes"}, "clean", ()),
     "route_alter": Fault(route_alter, 2, {"routes"}, "clean", ()),
 }

@@ -16,6 +16,7 @@ SLOT = """
 SELECT (confirmed_flush_lsn - '0/0')::bigint FROM pg_replication_slots
 WHERE slot_name = 'outbox' AND database = current_database()
 """
+SETTLED = "SELECT (position - '0/0')::bigint FROM outbox.relay"
 # By a snapshot that is newer than the position; rows of a rolled-back
 # transaction are none.
 OPEN = """
@@ -75,9 +76,11 @@ class Watch(threading.Thread):
             row = cursor.fetchone()
             if row is None or row[0] is None:
                 return None
+            cursor.execute(SETTLED)
+            settled = cursor.fetchone()[0]
             cursor.execute(OPEN)
             self.world.write("watch.jsonl", kind="slot", confirmed=row[0],
-                             open=cursor.fetchall())
+                             settled=settled, open=cursor.fetchall())
             return row[0]
         except psycopg2.Error:
             return None

@@ -274,18 +274,22 @@ class Relay:
         self.process.wait(10)
 
     def stop(self):
-        """As it should be done: the exit status."""
+        """As it should be done, and not before it can be: the exit status."""
         self.asked = True
+        wait_for("%s listens" % self.name, lambda: self.answers("/healthz")
+                 or self.process.poll() is not None)
         self.signal(signal.SIGCONT)
         self.signal(signal.SIGTERM)
         return self.process.wait(60)
 
-    def ready(self):
+    def answers(self, path):
         try:
-            return self.place.http("relay", self.port, "GET",
-                                   "/readyz")[0] == 200
+            return self.place.http("relay", self.port, "GET", path)[0] == 200
         except OSError:
             return False
+
+    def ready(self):
+        return self.answers("/readyz")
 
     def sample(self):
         """What /proc says of it."""
