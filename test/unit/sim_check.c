@@ -86,7 +86,7 @@ check_held(void)
 			 (route->lane_count >= ROUTE_LANE_SHORT &&
 			  SIM_ENGINE->bytes > SIM_ENGINE->budget / 2)))
 			full = true;
-		if (route->spec.state == SPEC_ACTIVE &&
+		if (route_able(route) && route->spec.state == SPEC_ACTIVE &&
 			route->circuit.state == CIRCUIT_CLOSED && route->lane_count == 0 &&
 			route_backlog_count(route) == 0)
 			sim_fail("the stream is held while route %d has nothing to do",
