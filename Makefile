@@ -8,6 +8,7 @@
 #					SERVERS="16 18" for some of them
 #	make mutate		breaks the product on purpose, each time a test must turn red;
 #					ONLY="name ..." for some of them
+#	make coverage	what the tests reach of the pure core: all of it
 #	make bench		the first figures
 #	make torture	random faults under a random load: SEED=n MINUTES=m
 #	make format, make lint, make clean
@@ -77,6 +78,10 @@ format:
 lint:
 	@test/lint
 
+coverage:
+	@$(install_deps) build check
+	@test/coverage
+
 demo-deps:
 	@$(install_deps) build demo $(if $(filter no,$(KAFKA)),,kafka)
 
@@ -110,4 +115,4 @@ torture: verify-deps
 	@SEED='$(SEED)' MINUTES='$(MINUTES)' KAFKA='$(KAFKA)' test/torture/torture
 
 .PHONY: all deps extension decoder relay install install-server clean format \
-	lint demo-deps demo verify-deps verify verify-matrix mutate bench torture
+	lint coverage demo-deps demo verify-deps verify verify-matrix mutate bench torture

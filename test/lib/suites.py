@@ -218,6 +218,10 @@ def suite_lint(run):
     return [count_tap("lint", log, status)]
 
 
+def suite_coverage(run):
+    return [run.tap("coverage", ["test/coverage"])]
+
+
 def suite_shell(run):
     files = run.files("test/shell/run_*.sh") + run.files("test/oracle/test_*.py")
     return run.each(lambda name: run.tap(name, [name]), files)
@@ -356,6 +360,7 @@ SUITES = {
     "docs": (suite_docs, "doc"),
     "unit": (suite_unit, "test/unit"),
     "simulation": (suite_simulation, "test/unit"),
+    "coverage": (suite_coverage, "test/unit"),
     "fuzz": (suite_fuzz, "test/fuzz"),
     "shell": (suite_shell, "test/shell"),
     "sql": (suite_sql, "test/sql/sql"),

@@ -85,6 +85,8 @@ audit_lane(const Route *route, Counts *counts)
 	count_item(route, item, counts);
 	TRUTH(counts->loading == route->nloading, "count of loading items");
 	TRUTH(counts->lane == route->lane_count, "count of the lane");
+	TRUTH(route->mode == ROUTE_BACKLOG || route->lane_count <= ROUTE_LANE_MAX,
+		  "too many items in the lane");
 	TRUTH(route->lane_count + route->nloading <=
 			  (ROUTE_LANE_MAX > WINDOW_ITEMS ? ROUTE_LANE_MAX : WINDOW_ITEMS),
 		  "too many items in memory");

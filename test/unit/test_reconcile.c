@@ -53,6 +53,7 @@ test_pours(void)
 	streamed(7, 150);
 	engine_snapshot(&engine, 120, false);
 	is_int(engine.phase, ENGINE_PASS, "past L, but not all is in the tails");
+	ok(!engine_idle(&engine), "for which nobody can stop now");
 	turn(0);
 	is_int(engine.phase, ENGINE_RUN, "with the settle that takes it over");
 	ok(settling != NULL && settling->segments.count == 1 &&

@@ -84,6 +84,16 @@ test_drain(void)
 	finish("drain");
 }
 
+static void
+test_wal_end(void)
+{
+	start(1, false);
+	engine_wal_end(&engine, 500);
+	engine_wal_end(&engine, 400);
+	is_int(engine.wal_end, 500, "the end of the WAL does not go back");
+	finish("WAL end");
+}
+
 /* Before the first turn in which no backlog is about to end. */
 static void
 test_first_gate(void)
@@ -229,6 +239,7 @@ main(void)
 	test_row_before_row();
 	test_open_inflight();
 	test_inflight();
+	test_wal_end();
 	test_stall();
 	test_went_back();
 	test_unreadable();

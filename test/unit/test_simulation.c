@@ -110,7 +110,7 @@ choose_windows(void)
 	bool large = sim.large;
 
 	sim_windows = (SimWindows){
-		.lane = either(16384, large ? 500 : 4, large ? 2000 : 10),
+		.lane = either(16384, large ? 500 : 4, large ? 2000 : 20),
 		.lane_ms = either(5000, 100, 1000),
 		.lane_short = either(64, 1, 4),
 		.rows = either(10000, 4, 12),

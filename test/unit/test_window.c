@@ -136,9 +136,22 @@ test_reread_open(void)
 	finish("reread open");
 }
 
+static void
+test_row_first(void)
+{
+	FactPark row = {.id = 99, .route_id = 1, .status = PARKED_FAILED};
+
+	start_missing();
+	engine_row(&engine, &row, now_ms + ROUTE_REREAD_MS / 2);
+	is_int(engine_next_ms(&engine), now_ms + ROUTE_REREAD_MS / 2,
+		   "a row that is due before that goes before that");
+	finish("row first");
+}
+
 int
 main(void)
 {
+	test_row_first();
 	test_reread();
 	test_full();
 	test_not_asked();
