@@ -473,6 +473,8 @@ sim_drain(void)
 	else if (is_drained())
 	{
 		sim_story("drained");
+		/* in a reconcile what a row was for may be forgotten with the row */
+		sim.faults += SIM_ENGINE->phase != ENGINE_RUN;
 		sim_stop();
 	}
 	else if (sim.now_ms > sim.relay->drain_until_ms)

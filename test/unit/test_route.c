@@ -57,6 +57,21 @@ test_unreadable(void)
 	finish("unreadable");
 }
 
+/* Its row was spoilt after another route had read it. */
+static void
+test_unreadable_later(void)
+{
+	start(2, false);
+	message(1, "a", 2, true);
+	turn(0);
+	give_body(1, "a");
+	engine_unreadable(fetching[0], 1);
+	engine_fetched(&engine, fetching[0]);
+	turn(0);
+	is_int(nout, 2, "a body that is there does for both");
+	finish("unreadable later");
+}
+
 /* Not every route answers before a relay is asked to stop. */
 static void
 test_drain(void)
@@ -243,6 +258,7 @@ main(void)
 	test_stall();
 	test_went_back();
 	test_unreadable();
+	test_unreadable_later();
 	test_drain();
 	test_first_gate();
 	return tap_done();
