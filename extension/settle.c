@@ -75,10 +75,11 @@ static Statement merge_statement = {
 static Statement fact_statements[] = {
 	{"backlog",
 	 "INSERT INTO outbox.backlog"
-	 " (route_id, seq, generation, run, pos, first_id, last_id, ids)"
-	 " SELECT f.route, f.seq, f.generation, $2, f.pos, m.least, m.greatest,"
-	 " f.ids FROM jsonb_to_recordset($1) AS f (route smallint, seq bigint,"
-	 " generation smallint, pos bigint, ids bigint[])"
+	 " (route_id, key_hash, seq, generation, run, pos, first_id, last_id, ids)"
+	 " SELECT f.route, f.key_hash, f.seq, f.generation, coalesce(f.run, $2),"
+	 " f.pos, m.least, m.greatest, f.ids FROM jsonb_to_recordset($1)"
+	 " AS f (route smallint, key_hash integer, seq bigint,"
+	 " generation smallint, run bigint, pos bigint, ids bigint[])"
 	 " CROSS JOIN LATERAL (SELECT min(i) AS least, max(i) AS greatest"
 	 " FROM unnest(f.ids) AS i) AS m ON CONFLICT (route_id, seq) DO NOTHING",
 	 2,

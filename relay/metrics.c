@@ -103,7 +103,13 @@ value_in_flight(const Route *route)
 static double
 value_backlog(const Route *route)
 {
-	return (double) route_backlog_count(route);
+	return (double) (route_backlog_count(route) + route->behind_ids);
+}
+
+static double
+value_behind(const Route *route)
+{
+	return route->nbehind;
 }
 
 static double
@@ -156,6 +162,7 @@ static const struct Gauge
 	{"outbox_lane_messages", "Messages in memory, in flight or waiting.",
 	 value_lane},
 	{"outbox_backlog_messages", "Messages in the backlog.", value_backlog},
+	{"outbox_keys_behind", "Keys with a backlog of their own.", value_behind},
 	{"outbox_parked_messages", "Messages that wait for a retry or behind one.",
 	 value_parked},
 	{"outbox_oldest_age_seconds",

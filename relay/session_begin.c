@@ -323,9 +323,14 @@ summary_read(void *arg, const PGresult *result)
 	if (session_failed(session, result))
 		return;
 	for (int i = 0; i < PQntuples(result); i++)
+	{
+		int32_t key_hash = (int32_t) rows_int(result, i, 1);
+
 		engine_backlog_summary(&session->engine,
 							   (int16_t) rows_int(result, i, 0),
-							   rows_int(result, i, 1), rows_int(result, i, 2));
+							   PQgetisnull(result, i, 1) ? NULL : &key_hash,
+							   rows_int(result, i, 2), rows_int(result, i, 3));
+	}
 	db_query(session->db,
 			 "SELECT message_id, route_id, generation, shard_id,"
 			 " key_hash, run, pos, status, retry_count,"
@@ -343,7 +348,7 @@ routes_read(void *arg, const PGresult *result)
 		!session_take_routes(session, result))
 		return;
 	db_query(session->db,
-			 "SELECT route_id, seq, messages FROM"
+			 "SELECT route_id, key_hash, seq, messages FROM"
 			 " outbox_backlog_summary()",
 			 0, NULL, DB_TEXT, summary_read, session);
 }

@@ -15,23 +15,23 @@
 
 #define SEGMENTS_MOST "4"
 
-/* A query about one route, or of one batch. */
+/* A query of one batch, or for one backlog. */
 struct Question
 {
 	Session *session;
 	FetchBatch *batch;
-	int16_t route_id;
+	Backlog *backlog;
 	LIST_ENTRY(Question) link;
 };
 
 static Question *
-question(Session *session, FetchBatch *batch, int16_t route_id)
+question(Session *session, FetchBatch *batch, Backlog *backlog)
 {
 	Question *q = mem_alloc(sizeof(*q));
 
 	q->session = session;
 	q->batch = batch;
-	q->route_id = route_id;
+	q->backlog = backlog;
 	LIST_INSERT_HEAD(&session->questions, q, link);
 	return q;
 }
@@ -115,7 +115,7 @@ op_fetch(void *arg, FetchBatch *batch)
 			 "SELECT id, generation, shard_id, create_time,"
 			 " routes, type, biz_key, topic, tag, message_key, sharding_key,"
 			 " content_type, headers, payload FROM outbox_fetch($1)",
-			 1, values, DB_BINARY, fetched, question(session, batch, 0));
+			 1, values, DB_BINARY, fetched, question(session, batch, NULL));
 	mem_free(ids);
 }
 
@@ -126,7 +126,7 @@ backlog_read(void *arg, const PGresult *result)
 {
 	Question *q = arg;
 	Session *session = q->session;
-	int16_t route_id = q->route_id;
+	Backlog *backlog = q->backlog;
 	Segment segment;
 	IdSet done;
 
@@ -141,27 +141,32 @@ backlog_read(void *arg, const PGresult *result)
 			session_shape(session, "outbox_backlog");
 			return;
 		}
-		engine_segment(&session->engine, route_id, &segment, &done);
+		engine_segment(&session->engine, backlog, &segment, &done);
 		mem_free(segment.ids);
 		idset_reset(&done);
 	}
-	engine_segments(&session->engine, route_id);
+	engine_segments(&session->engine, backlog);
 }
 
 static void
-op_read_backlog(void *arg, Route *route, int64_t after)
+op_read_backlog(void *arg, Backlog *backlog, int64_t after)
 {
 	Session *session = arg;
-	char route_id[16], seq[24];
-	const char *values[] = {route_id, seq};
+	char route_id[16], key_hash[16], seq[24];
+	const char *values[] = {route_id, NULL, seq};
 
-	snprintf(route_id, sizeof(route_id), "%d", route->spec.id);
+	snprintf(route_id, sizeof(route_id), "%d", backlog->route->spec.id);
 	snprintf(seq, sizeof(seq), "%" PRId64, after);
+	if (backlog->key != NULL)
+	{
+		snprintf(key_hash, sizeof(key_hash), "%d", backlog->key->hash);
+		values[1] = key_hash;
+	}
 	db_query(session->db,
 			 "SELECT seq, generation, run, pos, ids, done FROM"
-			 " outbox_backlog($1, $2, " SEGMENTS_MOST ")",
-			 2, values, DB_TEXT, backlog_read,
-			 question(session, NULL, route->spec.id));
+			 " outbox_backlog($1, $2, $3, " SEGMENTS_MOST ")",
+			 3, values, DB_TEXT, backlog_read,
+			 question(session, NULL, backlog));
 }
 
 /* ---------- settle ---------- */

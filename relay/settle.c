@@ -72,10 +72,13 @@ segments(const Facts *facts)
 		for (uint32_t k = 0; k < s->nids; k++)
 			json_array_append_new(ids, json_integer(s->ids[k]));
 		json_array_append_new(
-			array, json_pack("{s:i, s:I, s:i, s:I, s:o}", "route",
-							 (int) s->route_id, "seq", (json_int_t) s->seq,
-							 "generation", (int) s->generation, "pos",
-							 (json_int_t) s->pos, "ids", ids));
+			array,
+			json_pack("{s:i, s:o, s:I, s:i, s:I, s:I, s:o}", "route",
+					  (int) s->route_id, "key_hash",
+					  s->of_key ? json_integer(s->key_hash) : json_null(),
+					  "seq", (json_int_t) s->seq, "generation",
+					  (int) s->generation, "run", (json_int_t) s->run, "pos",
+					  (json_int_t) s->pos, "ids", ids));
 	}
 	return array;
 }

@@ -338,29 +338,36 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.outbox_fetch(bigint[]) IS 'messages by id, wherever they are; those not visible are left out';
 
-CREATE FUNCTION @extschema@.outbox_backlog(route_id smallint, after_seq bigint, most integer)
+/* Two branches, so that each has its own partial index; one of them is run. */
+CREATE FUNCTION @extschema@.outbox_backlog(route_id smallint, key_hash integer, after_seq bigint,
+		most integer)
 	RETURNS TABLE (seq bigint, generation smallint, run bigint, pos bigint, ids bigint[],
 		done int4multirange)
-	LANGUAGE sql STABLE STRICT SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-	SELECT b.seq, b.generation, b.run, b.pos, b.ids, b.done
-	FROM outbox.backlog AS b
-	WHERE b.route_id = $1 AND b.seq > after_seq
-	ORDER BY b.seq LIMIT most;
-END;
-COMMENT ON FUNCTION @extschema@.outbox_backlog(smallint, bigint, integer) IS 'the next segments of a route that wait to be sent';
-
-CREATE FUNCTION @extschema@.outbox_backlog_summary()
-	RETURNS TABLE (route_id smallint, seq bigint, messages bigint)
 	LANGUAGE sql STABLE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	SELECT b.route_id, max(b.seq), sum(array_length(b.ids, 1)
-		- (SELECT coalesce(sum(upper(d) - lower(d)), 0) FROM unnest(b.done) AS d))::bigint
-	FROM outbox.backlog AS b GROUP BY b.route_id ORDER BY b.route_id;
+	(SELECT b.seq, b.generation, b.run, b.pos, b.ids, b.done
+	 FROM outbox.backlog AS b
+	 WHERE $2 IS NULL AND b.key_hash IS NULL AND b.route_id = $1 AND b.seq > after_seq
+	 ORDER BY b.seq LIMIT most)
+	UNION ALL
+	(SELECT b.seq, b.generation, b.run, b.pos, b.ids, b.done
+	 FROM outbox.backlog AS b
+	 WHERE b.key_hash = $2 AND b.route_id = $1 AND b.seq > after_seq
+	 ORDER BY b.seq LIMIT most);
 END;
-COMMENT ON FUNCTION @extschema@.outbox_backlog_summary() IS 'of each route with a backlog: its last segment and how many messages wait';
+COMMENT ON FUNCTION @extschema@.outbox_backlog(smallint, integer, bigint, integer) IS 'the next segments of a route, or of one of its keys, that wait to be sent';
+
+CREATE FUNCTION @extschema@.outbox_backlog_summary()
+	RETURNS TABLE (route_id smallint, key_hash integer, seq bigint, messages bigint)
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT b.route_id, b.key_hash, max(b.seq), sum(array_length(b.ids, 1)
+		- (SELECT coalesce(sum(upper(d) - lower(d)), 0) FROM unnest(b.done) AS d))::bigint
+	FROM outbox.backlog AS b GROUP BY b.route_id, b.key_hash ORDER BY b.route_id, b.key_hash;
+END;
+COMMENT ON FUNCTION @extschema@.outbox_backlog_summary() IS 'of each route and key with a backlog: its last segment and how many messages wait';
 
 CREATE FUNCTION @extschema@.outbox_waiting(most integer)
 	RETURNS TABLE (message_id bigint, route_id smallint, generation smallint, shard_id smallint,

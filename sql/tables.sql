@@ -161,7 +161,10 @@ CREATE TABLE outbox.resolved (
 );
 COMMENT ON TABLE outbox.resolved IS 'ids whose every route is delivered, or has a row in backlog or parked; how many deliveries each route had';
 
-/* Up to 1,000 messages of one route, in the order in which they are to go. */
+/*
+ * Up to 1,000 messages of one route, in the order in which they are to go; with
+ * a key_hash, of one key of it whose earlier messages failed and are parked.
+ */
 CREATE TABLE outbox.backlog (
 	route_id smallint NOT NULL,
 	seq bigint NOT NULL,
@@ -173,8 +176,11 @@ CREATE TABLE outbox.backlog (
 	ids bigint[] NOT NULL,
 	done int4multirange NOT NULL DEFAULT '{}',
 	create_time timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	key_hash integer,
 	PRIMARY KEY (route_id, seq)
 ) WITH (fillfactor = 70);
+CREATE INDEX backlog_route ON outbox.backlog (route_id, seq) WHERE key_hash IS NULL;
+CREATE INDEX backlog_key ON outbox.backlog (route_id, key_hash, seq) WHERE key_hash IS NOT NULL;
 /* first_id and last_id are the least and the greatest: status by id. */
 CREATE INDEX backlog_ids ON outbox.backlog
 	USING gist (pg_catalog.int8range(first_id, last_id, '[]'));

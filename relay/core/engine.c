@@ -160,14 +160,23 @@ engine_routes_read(Engine *engine)
 }
 
 void
-engine_backlog_summary(Engine *engine, int16_t route_id, int64_t seq_max,
+engine_backlog_summary(Engine *engine, int16_t route_id,
+					   const int32_t *key_hash, int64_t seq_max,
 					   int64_t messages)
 {
 	Route *route = engine_find_route(engine, route_id);
+	Backlog *backlog = &route->backlog;
 
-	route->seq_next = seq_max + 1;
-	route->seq_written = seq_max;
-	route->backlog_ids = messages;
+	if (key_hash != NULL)
+	{
+		backlog = backlog_of_key(route, keys_get(&route->keys, *key_hash));
+		backlog_enlist(backlog);
+		route->behind_ids += messages;
+	}
+	if (seq_max >= route->seq_next)
+		route->seq_next = seq_max + 1;
+	backlog->seq_written = seq_max;
+	backlog->ids = messages;
 }
 
 void
@@ -204,35 +213,37 @@ engine_sink_closed(Engine *engine, int16_t route_id)
 }
 
 void
-engine_segment(Engine *engine, int16_t route_id, const Segment *segment,
+engine_segment(Engine *engine, Backlog *backlog, const Segment *segment,
 			   const IdSet *done)
 {
-	window_segment(engine_find_route(engine, route_id), segment, done);
+	(void) engine;
+	window_segment(backlog, segment, done);
 }
 
 void
-engine_segments(Engine *engine, int16_t route_id)
+engine_segments(Engine *engine, Backlog *backlog)
 {
-	window_segments(engine_find_route(engine, route_id));
+	(void) engine;
+	window_segments(backlog);
 }
 
 void
 engine_body(FetchBatch *batch, const WireMessage *wire)
 {
-	window_body(batch, wire);
+	fetch_body(batch, wire);
 }
 
 void
 engine_unreadable(FetchBatch *batch, int64_t id)
 {
-	window_unreadable(batch, id);
+	fetch_unreadable(batch, id);
 }
 
 void
 engine_fetched(Engine *engine, FetchBatch *batch)
 {
 	(void) engine;
-	window_fetched(batch);
+	fetch_done(batch);
 }
 
 void
@@ -246,14 +257,6 @@ engine_placed(Engine *engine, Message *message)
 }
 
 /* ---------- settle ---------- */
-
-static void
-count_progress(Engine *engine, const Facts *facts)
-{
-	for (uint32_t i = 0; i < facts->progress.count; i++)
-		engine_find_route(engine, facts->progress.items[i].route_id)
-			->backlog_ids--;
-}
 
 /* Rule keepP: no settle raises P while a reconcile is unfinished. */
 static uint64_t
@@ -297,7 +300,6 @@ settle(Engine *engine)
 		intake_tell_deferred(engine);
 	for (Route *route = engine->routes; route != NULL; route = route->next)
 		route_flush(route, facts);
-	count_progress(engine, facts);
 	facts->position = position_to_record(engine);
 	engine->heartbeat_due = false;
 	engine->settling = true;

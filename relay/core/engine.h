@@ -54,7 +54,7 @@ typedef struct EngineOps
 	/* Read batch->ids; engine_body for each found, then engine_fetched. */
 	void (*fetch)(void *arg, FetchBatch *batch);
 	/* Read segments with seq > after; engine_segment each, engine_segments. */
-	void (*read_backlog)(void *arg, Route *route, int64_t after);
+	void (*read_backlog)(void *arg, Backlog *backlog, int64_t after);
 	/* Send it, in one transaction; facts live until engine_settled. */
 	void (*settle)(void *arg, const Facts *facts);
 	/* A route was met that is not known: engine_route for all, once more. */
@@ -159,8 +159,10 @@ extern void engine_route(Engine *engine, const RouteSpec *spec,
 						 bool keeps_order);
 /* engine_routes_read: all have been told; unknown ones do not exist. */
 extern void engine_routes_read(Engine *engine);
+/* engine_backlog_summary: key_hash NULL: the route's own. */
 extern void engine_backlog_summary(Engine *engine, int16_t route_id,
-								   int64_t seq_max, int64_t messages);
+								   const int32_t *key_hash, int64_t seq_max,
+								   int64_t messages);
 /* engine_row: a waiting row; due_ms monotonic. */
 extern void engine_row(Engine *engine, const FactPark *row, int64_t due_ms);
 
@@ -200,9 +202,9 @@ extern void engine_done(Engine *engine, Delivery *delivery,
 						const Outcome *outcome);
 extern void engine_ready(Engine *engine, int16_t route_id);
 extern void engine_sink_closed(Engine *engine, int16_t route_id);
-extern void engine_segment(Engine *engine, int16_t route_id,
+extern void engine_segment(Engine *engine, Backlog *backlog,
 						   const Segment *segment, const IdSet *done);
-extern void engine_segments(Engine *engine, int16_t route_id);
+extern void engine_segments(Engine *engine, Backlog *backlog);
 extern void engine_body(FetchBatch *batch, const WireMessage *wire);
 /* engine_unreadable: the row was found, and is not as it should be. */
 extern void engine_unreadable(FetchBatch *batch, int64_t id);

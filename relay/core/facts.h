@@ -34,7 +34,10 @@ typedef struct FactSegment
 {
 	int16_t route_id;
 	int16_t generation;
+	bool of_key; /* of the backlog of a key, hence key_hash */
+	int32_t key_hash;
 	int64_t seq;
+	int64_t run;
 	int64_t pos;
 	int64_t *ids;
 	uint32_t nids;

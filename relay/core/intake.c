@@ -338,7 +338,7 @@ pour_ids(Engine *engine, const PourRun *pour, int64_t first, int64_t last,
 	{
 		Route *route = engine_find_route(engine, routes[i]);
 
-		tail_add(pour->stream ? &route->tail : &route->table_tail,
+		tail_add(pour->stream ? &route->backlog.tail : &route->table_tail,
 				 pour->run.generation, first, last);
 	}
 	if (pour->stream)

@@ -6,8 +6,9 @@
  * go one after the other; a row is a waiting row of outbox.parked.
  *
  * An item stands in the list of its key and in the lane of its route until it
- * is delivered, parked, or moved to the backlog.  Plain structs; route.c and
- * lane.c say what happens to them.
+ * is delivered, parked, or moved to a backlog; one of its key's own backlog
+ * only in the list of the key.  Plain structs; route.c and lane.c say what
+ * happens to them.
  *
  * SPDX-License-Identifier: PostgreSQL
  */
@@ -19,6 +20,7 @@
 #include "core/facts.h"
 #include "core/message.h"
 
+typedef struct Backlog Backlog;
 typedef struct Item Item;
 typedef struct Key Key;
 typedef struct Row Row;
@@ -45,6 +47,7 @@ struct Item
 	bool stays;        /* in the lane when the route goes to BACKLOG */
 	bool in_tail;      /* in the lane, and in the tail as well */
 	bool from_backlog; /* has a place (seq, index) in a segment */
+	bool of_key;       /* in one of its key's backlog; not in the lane */
 	uint32_t tail_index;
 	uint32_t index;
 	int64_t seq;
@@ -88,6 +91,8 @@ struct Key
 	struct ItemList items;
 	Item *next_item; /* the first not called up; NULL: none */
 	struct RowList rows;
+	uint32_t nrows;
+	Backlog *backlog; /* of its own, behind the rows; NULL: none */
 	Key *next; /* in the bucket */
 };
 

@@ -97,7 +97,7 @@ keys_release(Keys *keys, Key *key)
 	Key **link;
 
 	if (!TAILQ_EMPTY(&key->items) || !TAILQ_EMPTY(&key->rows) ||
-		key->dead_pending > 0 || key->pins > 0)
+		key->backlog != NULL || key->dead_pending > 0 || key->pins > 0)
 		return;
 	assert(key->inflight == 0); /* what is under way is an item or a row's */
 	for (link = bucket(keys, key->hash); *link != key; link = &(*link)->next)

@@ -24,13 +24,20 @@ lane_new_item(Message *message)
 	return item;
 }
 
+/* The backlog that an item with a place in a segment is of. */
+static Backlog *
+backlog_of(Route *route, const Item *item)
+{
+	return item->of_key ? item->key->backlog : &route->backlog;
+}
+
 static struct ItemList *
-list_of(Route *route, ItemState state)
+list_of(Route *route, const Item *item, ItemState state)
 {
 	switch (state)
 	{
 		case ITEM_LOADING:
-			return &route->loading;
+			return &backlog_of(route, item)->loading;
 		case ITEM_READING:
 			return &route->reading;
 		case ITEM_READY:
@@ -45,15 +52,15 @@ list_of(Route *route, ItemState state)
 void
 lane_set_state(Route *route, Item *item, ItemState state)
 {
-	struct ItemList *from = list_of(route, item->state);
-	struct ItemList *to = list_of(route, state);
+	struct ItemList *from = list_of(route, item, item->state);
+	struct ItemList *to = list_of(route, item, state);
 
 	if (from != NULL)
 		TAILQ_REMOVE(from, item, in_state);
 	if (to != NULL)
 		TAILQ_INSERT_TAIL(to, item, in_state);
 	if (item->state == ITEM_LOADING)
-		route->nloading--;
+		backlog_of(route, item)->nloading--;
 	item->state = state;
 }
 
@@ -69,22 +76,6 @@ static bool
 is_blocked(const Key *key)
 {
 	return !TAILQ_EMPTY(&key->rows) || key->dead_pending > 0;
-}
-
-/* Followers of a waiting row wait as rows behind it, in order. */
-static void
-park_followers(Route *route, Key *key)
-{
-	Item *item, *next;
-
-	for (item = TAILQ_FIRST(&key->items); item != NULL; item = next)
-	{
-		next = TAILQ_NEXT(item, in_key);
-		if (route->nrows >= ROUTE_ROWS_MAX)
-			lane_recall(route, item);
-		else
-			park_item(route, item, PARKED_NEW, -1, NULL);
-	}
 }
 
 /* The first of its key, or with a sink that keeps order any but an unread. */
@@ -133,6 +124,8 @@ lane_recall(Route *route, Item *item)
 void
 lane_wake(Route *route, Key *key)
 {
+	if (key->backlog != NULL)
+		backlog_release(key->backlog);
 	if (!TAILQ_EMPTY(&key->rows) && key->inflight == 0)
 	{
 		/* not before: what is under way may yet go to the backlog */
@@ -141,6 +134,8 @@ lane_wake(Route *route, Key *key)
 	}
 	else if (!is_blocked(key))
 		advance_key(route, key);
+	if (key->backlog != NULL && TAILQ_EMPTY(&key->rows))
+		backlog_enlist(key->backlog);
 	keys_release(&route->keys, key);
 }
 
@@ -160,7 +155,11 @@ lane_append(Route *route, Item *item)
 	TAILQ_INSERT_TAIL(&item->key->items, item, in_key);
 	if (item->key->next_item == NULL)
 		item->key->next_item = item;
-	lane_wake(route, item->key);
+	if (item->key->backlog != NULL &&
+		!backlog_is_caught_up(item->key->backlog))
+		backlog_take(route, item); /* rule behind */
+	else
+		lane_wake(route, item->key);
 }
 
 /* The key may have changed since the item became ready. */
@@ -175,21 +174,21 @@ may_go(const Item *item)
 }
 
 static Item *
-first_ready(const Route *route, bool retries_only)
+first_ready(const Route *route, bool held_only)
 {
 	Item *item = TAILQ_FIRST(&route->ready);
 
-	while (item != NULL && retries_only && item->row == NULL)
+	while (item != NULL && held_only && item->row == NULL && !item->of_key)
 		item = TAILQ_NEXT(item, in_state);
 	return item;
 }
 
 Item *
-lane_next(Route *route, bool retries_only)
+lane_next(Route *route, bool held_only)
 {
 	Item *item;
 
-	while ((item = first_ready(route, retries_only)) != NULL)
+	while ((item = first_ready(route, held_only)) != NULL)
 	{
 		lane_set_state(route, item, ITEM_QUEUED);
 		if (may_go(item))
@@ -207,6 +206,38 @@ lane_put_back(Route *route, Item *item)
 }
 
 void
+lane_leave_place(Route *route, Item *item)
+{
+	Engine *engine = route->engine;
+	Facts *facts = engine_facts(engine);
+
+	if (item->row != NULL)
+		return;
+	if (item->in_tail)
+		tail_end_item(&route->backlog.tail, item);
+	else if (item->from_backlog)
+	{
+		*ARRAY_PUSH(&facts->progress) =
+			(FactProgress){route->spec.id, item->index, item->seq};
+		facts_touch(facts, engine->now_ms);
+		backlog_of(route, item)->ids--;
+		route->behind_ids -= item->of_key;
+	}
+	else
+		engine_placed(engine, item->message);
+}
+
+static void
+leave_key(Item *item)
+{
+	Key *key = item->key;
+
+	if (key->next_item == item)
+		key->next_item = TAILQ_NEXT(item, in_key);
+	TAILQ_REMOVE(&key->items, item, in_key);
+}
+
+void
 lane_remove(Route *route, Item *item)
 {
 	lane_set_state(route, item, ITEM_QUEUED);
@@ -219,14 +250,15 @@ lane_remove(Route *route, Item *item)
 	}
 	else
 	{
-		TAILQ_REMOVE(&route->lane, item, in_lane);
-		route->lane_count--;
-		if (item->key != NULL)
+		if (item->of_key)
+			item->key->backlog->nitems--;
+		else
 		{
-			if (item->key->next_item == item)
-				item->key->next_item = TAILQ_NEXT(item, in_key);
-			TAILQ_REMOVE(&item->key->items, item, in_key);
+			TAILQ_REMOVE(&route->lane, item, in_lane);
+			route->lane_count--;
 		}
+		if (item->key != NULL)
+			leave_key(item);
 	}
 	message_unref(item->message);
 	mem_free(item);

@@ -5,6 +5,7 @@
  * behind it.  A row is tried when its time has come, the settle that says so
  * is committed, it is the first of its key, and nothing of the key is under
  * way.  That is a condition, looked at again on every change, not an event.
+ * Followers past a number of rows go to the backlog of their key.
  *
  * SPDX-License-Identifier: PostgreSQL
  */
@@ -13,13 +14,19 @@
 #include "core/engine.h"
 #include "core/mem.h"
 
+/* Followers leave room for first ones that fail. */
+#define FOLLOWERS_MAX (ROUTE_HELD_MAX / 2)
+
 static void
 list_row(Route *route, Row *row)
 {
 	Key *key = row->key;
 
 	if (key != NULL)
+	{
 		key_insert_row(key, row);
+		key->nrows++;
+	}
 	else
 		TAILQ_INSERT_TAIL(&route->rows_keyless, row, in_key);
 	route->nrows++;
@@ -30,7 +37,10 @@ free_row(Route *route, Row *row)
 {
 	due_remove(&route->due, row);
 	if (row->key != NULL)
+	{
 		TAILQ_REMOVE(&row->key->rows, row, in_key);
+		row->key->nrows--;
+	}
 	else
 		TAILQ_REMOVE(&route->rows_keyless, row, in_key);
 	route->nrows--;
@@ -78,7 +88,11 @@ park_load(Route *route, const FactPark *fact, int64_t due_ms)
 	};
 	list_row(route, row);
 	if (row->key != NULL)
+	{
 		park_wake(route, TAILQ_FIRST(&row->key->rows));
+		if (row->key->backlog != NULL)
+			backlog_unlist(row->key->backlog);
+	}
 	else
 		park_wake(route, row);
 }
@@ -131,23 +145,6 @@ add_fact(Route *route, const Row *row, const Message *message, int64_t delay_ms,
 	facts_touch(facts, engine->now_ms);
 }
 
-/* It has left the place where it was. */
-static void
-leave_place(Route *route, Item *item)
-{
-	Engine *engine = route->engine;
-
-	if (item->row != NULL)
-		return;
-	if (item->in_tail)
-		tail_end_item(&route->tail, item);
-	else if (item->from_backlog)
-		*ARRAY_PUSH(&engine_facts(engine)->progress) =
-			(FactProgress){route->spec.id, item->index, item->seq};
-	else
-		engine_placed(engine, item->message);
-}
-
 static void
 note_dead(Route *route, Key *key)
 {
@@ -168,7 +165,7 @@ park_item(Route *route, Item *item, ParkedStatus status, int64_t delay_ms,
 	row->due_ms = delay_ms < 0 ? 0 : route->engine->now_ms + delay_ms;
 	row->settled = false;
 	add_fact(route, row, item->message, delay_ms, error);
-	leave_place(route, item);
+	lane_leave_place(route, item);
 	lane_remove(route, item);
 	if (status == PARKED_DEAD)
 	{
@@ -178,6 +175,36 @@ park_item(Route *route, Item *item, ParkedStatus status, int64_t delay_ms,
 		return;
 	}
 	TAILQ_INSERT_TAIL(&route->rows_new, row, in_unsettled);
+}
+
+static bool
+may_park_follower(const Route *route, const Key *key)
+{
+	return key->backlog == NULL && key->nrows < ROUTE_KEY_ROWS_MAX &&
+		   route->nrows + route->nbehind < FOLLOWERS_MAX;
+}
+
+/*
+ * Those of the key's own backlog stay where they are and leave memory, what
+ * stands behind them goes to its tail.
+ */
+void
+park_followers(Route *route, Key *key)
+{
+	Item *item, *next;
+
+	for (item = TAILQ_FIRST(&key->items); item != NULL; item = next)
+	{
+		next = TAILQ_NEXT(item, in_key);
+		if (item->of_key)
+			continue;
+		if (may_park_follower(route, key))
+			park_item(route, item, PARKED_NEW, -1, NULL);
+		else
+			backlog_take(route, item);
+	}
+	if (key->backlog != NULL)
+		window_close(key->backlog);
 }
 
 void

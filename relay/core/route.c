@@ -20,24 +20,24 @@ route_new(Engine *engine, int16_t id)
 	route->engine = engine;
 	route->spec.id = id;
 	route->mode = ROUTE_BACKLOG;
-	route->tail.pos_next = ROUTE_POS_STREAM;
+	backlog_init(&route->backlog, route, NULL);
+	route->backlog.tail.pos_next = ROUTE_POS_STREAM;
 	route->seq_next = 1;
 	LIST_INIT(&route->flights);
 	TAILQ_INIT(&route->lane);
 	TAILQ_INIT(&route->ready);
 	TAILQ_INIT(&route->reading);
-	TAILQ_INIT(&route->loading);
 	TAILQ_INIT(&route->rows_new);
 	TAILQ_INIT(&route->rows_out);
 	TAILQ_INIT(&route->rows_keyless);
-	STAILQ_INIT(&route->segments);
+	TAILQ_INIT(&route->line);
+	TAILQ_INIT(&route->tails);
 	return route;
 }
 
 static void
 free_items(Route *route)
 {
-	struct ItemList *lists[] = {&route->lane, &route->loading};
 	Item *item;
 	Flight *flight;
 
@@ -48,14 +48,10 @@ free_items(Route *route)
 			lane_remove(route, flight->item);
 		flight_free(flight);
 	}
-	while ((item = TAILQ_FIRST(lists[0])) != NULL)
+	while ((item = TAILQ_FIRST(&route->lane)) != NULL)
 		lane_remove(route, item);
-	while ((item = TAILQ_FIRST(lists[1])) != NULL)
-	{
-		TAILQ_REMOVE(lists[1], item, in_state);
-		message_unref(item->message);
-		mem_free(item);
-	}
+	backlog_reset_keys(route);
+	window_drop(&route->backlog);
 	/* what is left are retries */
 	while ((item = TAILQ_FIRST(&route->ready)) != NULL)
 		lane_remove(route, item);
@@ -67,10 +63,10 @@ void
 route_free(Route *route)
 {
 	free_items(route);
-	window_reset(route);
+	mem_free(route->batch);
 	park_reset(route);
 	keys_reset(&route->keys);
-	tail_reset(&route->tail);
+	tail_reset(&route->backlog.tail);
 	tail_reset(&route->table_tail);
 	mem_free(route);
 }
@@ -84,7 +80,13 @@ route_able(const Route *route)
 int64_t
 route_backlog_count(const Route *route)
 {
-	return route->backlog_ids + route->tail.ids + route->table_tail.ids;
+	return route->backlog.ids + route->backlog.tail.ids + route->table_tail.ids;
+}
+
+bool
+route_is_full(const Route *route)
+{
+	return route->nrows + route->nbehind >= ROUTE_HELD_MAX;
 }
 
 /* ---------- modes ---------- */
@@ -125,11 +127,12 @@ route_to_backlog(Route *route)
 		facts_touch(engine_facts(route->engine), route->engine->now_ms);
 		if (item->stays)
 		{
-			tail_add_item(&route->tail, item);
+			tail_add_item(&route->backlog.tail, item);
 			engine_placed(route->engine, item->message);
 			continue;
 		}
-		tail_add(&route->tail, message->generation, message->id, message->id);
+		tail_add(&route->backlog.tail, message->generation, message->id,
+				 message->id);
 		engine_placed(route->engine, item->message);
 		lane_remove(route, item);
 		if (key != NULL)
@@ -137,17 +140,36 @@ route_to_backlog(Route *route)
 	}
 }
 
+/* Some way below full, so that it does not go to and fro. */
+static bool
+is_well(const Route *route)
+{
+	return route->known && route->spec.state == SPEC_ACTIVE &&
+		   route->circuit.state == CIRCUIT_CLOSED &&
+		   route->nrows + route->nbehind < ROUTE_HELD_MAX / 4 * 3;
+}
+
 /* With its backlog empty nothing of it is in memory either. */
 static bool
 may_stream(const Route *route)
 {
-	return route->mode == ROUTE_BACKLOG && route->known &&
-		   route->spec.state == SPEC_ACTIVE &&
-		   route->circuit.state == CIRCUIT_CLOSED &&
-		   route_backlog_count(route) == 0 && STAILQ_EMPTY(&route->segments) &&
-		   !route->backlog_reading && route->nrows < ROUTE_ROWS_MAX / 2 &&
+	const Backlog *backlog = &route->backlog;
+
+	return route->mode == ROUTE_BACKLOG && is_well(route) &&
+		   route_backlog_count(route) == 0 &&
+		   STAILQ_EMPTY(&backlog->segments) && !backlog->reading &&
 		   engine_is_complete(route->engine) && !route->engine->settling &&
 		   !engine_is_pouring(route->engine);
+}
+
+bool
+route_is_ending(const Route *route)
+{
+	if (!is_well(route))
+		return false;
+	if (route->mode == ROUTE_STREAM)
+		return backlog_is_ending(route);
+	return route_backlog_count(route) <= 2 * TAIL_SEGMENT;
 }
 
 /* ---------- taking ---------- */
@@ -157,21 +179,21 @@ route_take(Route *route, Message *message)
 {
 	Item *item;
 
-	if (route->lane_count >= route->engine->lane_max ||
-		route->nrows >= ROUTE_ROWS_MAX ||
+	if (route->lane_count >= route->engine->lane_max || route_is_full(route) ||
 		(engine_over_budget(route->engine) &&
 		 route->lane_count >= ROUTE_LANE_SHORT))
 		route_to_backlog(route);
 	if (route->mode == ROUTE_BACKLOG)
 	{
-		tail_add(&route->tail, message->generation, message->id, message->id);
+		tail_add(&route->backlog.tail, message->generation, message->id,
+				 message->id);
 		facts_touch(engine_facts(route->engine), route->engine->now_ms);
 		engine_placed(route->engine, message);
 		return;
 	}
 	item = lane_new_item(message);
 	item->run = route->engine->run;
-	item->pos = route->tail.pos_next++;
+	item->pos = route->backlog.tail.pos_next++;
 	item->taken_ms = route->engine->now_ms;
 	lane_append(route, item);
 	flow_took(route);
@@ -227,8 +249,8 @@ send_ready(Route *route)
 			 !circuit_may_send(&route->circuit, (int) route->inflight,
 							   engine->now_ms)))
 			break;
-		/* no more can fail than can be held as rows */
-		item = lane_next(route, !dropped && route->nrows >= ROUTE_ROWS_MAX);
+		/* no more can fail than can be held */
+		item = lane_next(route, !dropped && route_is_full(route));
 		if (item == NULL)
 			break;
 		if (item->message->unreadable)
@@ -259,6 +281,7 @@ route_run(Route *route)
 	route->evict = false;
 	park_run(route);
 	window_run(route);
+	fetch_run(route);
 	send_ready(route);
 	if (may_stream(route))
 		route->mode = ROUTE_STREAM;
@@ -269,7 +292,7 @@ route_run(Route *route)
 static void
 delivered(Route *route, Item *item)
 {
-	Engine *engine = route->engine;
+	const Engine *engine = route->engine;
 
 	route->sent[item->message->generation + 1]++;
 	if (item->message->commit_time > 0)
@@ -280,16 +303,7 @@ delivered(Route *route, Item *item)
 		park_delivered(route, item);
 		return;
 	}
-	if (item->in_tail)
-		tail_end_item(&route->tail, item);
-	else if (item->from_backlog)
-	{
-		*ARRAY_PUSH(&engine_facts(engine)->progress) =
-			(FactProgress){route->spec.id, item->index, item->seq};
-		facts_touch(engine_facts(engine), engine->now_ms);
-	}
-	else
-		engine_placed(engine, item->message);
+	lane_leave_place(route, item);
 	lane_remove(route, item);
 }
 
@@ -448,22 +462,7 @@ flush_sent(Route *route, Facts *facts)
 void
 route_flush(Route *route, Facts *facts)
 {
-	const Engine *engine = route->engine;
-	int64_t written;
-
-	written = tail_flush(&route->table_tail, facts, route->spec.id, engine->run,
-						 &route->table_seq_next, engine->now_ms);
-	if (written > 0)
-		route->seq_written = route->table_seq_next - 1;
-	route->backlog_ids += written;
-	if (engine->recovering == 0)
-	{
-		written = tail_flush(&route->tail, facts, route->spec.id, engine->run,
-							 &route->seq_next, engine->now_ms);
-		if (written > 0)
-			route->seq_written = route->seq_next - 1;
-		route->backlog_ids += written;
-	}
+	backlog_flush(route, facts);
 	flush_sent(route, facts);
 	TAILQ_CONCAT(&route->rows_out, &route->rows_new, in_unsettled);
 	for (uint32_t i = 0; i < route->dead_new.count; i++)

@@ -9,23 +9,24 @@
  *
  * Going to BACKLOG moves all open messages of the lane, in order, to the
  * tail.  The way back is open when the backlog is empty and nothing waits to
- * be written to it.
+ * be written to it.  Keys may have a backlog of their own in either mode.
  *
  * Who decides what: lane.c which item may go, park.c what becomes of waiting
- * rows, window.c what is read from the backlog, route.c what an answer means.
+ * rows, backlog.c what goes behind them, window.c what is read from a backlog,
+ * fetch.c which bodies, route.c what an answer means.
  *
  * SPDX-License-Identifier: PostgreSQL
  */
 #ifndef OUTBOX_ROUTE_H
 #define OUTBOX_ROUTE_H
 
+#include "core/backlog.h"
 #include "core/circuit.h"
 #include "core/delivery.h"
 #include "core/due.h"
 #include "core/histogram.h"
 #include "core/keys.h"
 #include "core/spec.h"
-#include "core/tail.h"
 
 /*
  * Items in the lane of a route; one more and it goes to BACKLOG.  A frame
@@ -48,9 +49,17 @@
 #define ROUTE_LANE_SHORT 64
 #endif
 
-/* Waiting rows of a route held in memory; past it nothing more is parked. */
-#ifndef ROUTE_ROWS_MAX
-#define ROUTE_ROWS_MAX 10000
+/*
+ * Waiting rows and keys with a backlog that a route holds; past it nothing is
+ * sent but what is held already.
+ */
+#ifndef ROUTE_HELD_MAX
+#define ROUTE_HELD_MAX 10000
+#endif
+
+/* Waiting rows of one key; its later followers go to its backlog. */
+#ifndef ROUTE_KEY_ROWS_MAX
+#define ROUTE_KEY_ROWS_MAX 1000
 #endif
 
 /* Messages of one fetch, and the bytes that one is meant to bring. */
@@ -66,27 +75,12 @@
 #define ROUTE_REREAD_MS 100
 
 typedef struct Engine Engine;
-typedef struct Route Route;
 
 typedef enum RouteMode
 {
 	ROUTE_STREAM,
 	ROUTE_BACKLOG
 } RouteMode;
-
-/* A segment of the backlog that has been read. */
-typedef struct Segment
-{
-	int64_t seq;
-	int64_t run;
-	int64_t pos;
-	int16_t generation;
-	uint32_t nids;
-	uint32_t next; /* index of the next to be loaded */
-	int64_t *ids;
-	bool *gone; /* done, or under way already */
-	STAILQ_ENTRY(Segment) link;
-} Segment;
 
 /* Messages to be read by id, for one route. */
 typedef struct FetchBatch
@@ -152,23 +146,23 @@ struct Route
 	FACTS_ARRAY(int32_t) dead_new; /* key hashes */
 	FACTS_ARRAY(int32_t) dead_out;
 
-	/* the backlog: the end that is not written, then what is */
-	Tail tail;
+	/* its own backlog; the table's tail goes before that of the stream */
+	Backlog backlog;
 	Tail table_tail;
-	int64_t seq_next;
+	int64_t seq_next; /* of segments, those of keys too */
 	int64_t table_seq_next;
-	int64_t backlog_ids; /* written, not yet gone */
-	int64_t seq_written; /* highest */
-	int64_t seq_read;    /* up to here segments have been read */
-	int64_t seq_asked;   /* seq_written when they were asked for */
-	bool backlog_reading;
-	bool evict;        /* the window, at the next turn */
-	bool discard_read; /* segments under way come too late */
-	bool pouring;      /* earlier ones are still to be written */
-	STAILQ_HEAD(, Segment) segments;
-	struct ItemList loading;
-	uint32_t nloading;
+	bool evict;   /* the windows, at the next turn */
+	bool pouring; /* earlier ones are still to be written */
+
+	/* those of keys */
+	struct BacklogList line;  /* may be loaded; the first ones are */
+	struct BacklogList tails; /* have something to be written */
+	uint32_t nline;
+	uint32_t nbehind;   /* keys with a backlog */
+	int64_t behind_ids; /* messages in them, written or not */
+
 	FetchBatch *batch;
+	bool keys_first;          /* in the next batch */
 	int64_t reread_ms;        /* not before */
 	int64_t missing_since_ms; /* 0: none is missing */
 	int64_t average_bytes;    /* of a body */
@@ -202,8 +196,12 @@ extern void route_choose_stayers(Route *route);
 extern bool route_able(const Route *route);
 /* route_next_ms: when route_run has something to do by itself; INT64_MAX. */
 extern int64_t route_next_ms(const Route *route);
-/* route_backlog_count: messages in the backlog, written or not. */
+/* route_backlog_count: messages in its own backlog, written or not. */
 extern int64_t route_backlog_count(const Route *route);
+/* route_is_full: no more may fail than is held already. */
+extern bool route_is_full(const Route *route);
+/* route_is_ending: a backlog would end if nothing came for a moment. */
+extern bool route_is_ending(const Route *route);
 
 /* ---- flight.c ---- */
 
@@ -219,12 +217,17 @@ extern void flight_reset(struct FlightList *flights);
 extern void lane_append(Route *route, Item *item);
 /* lane_wake: what of this key may go now, or must be parked. */
 extern void lane_wake(Route *route, Key *key);
-/* lane_next: the next item to send, taken from the ready list; or NULL. */
-extern Item *lane_next(Route *route, bool retries_only);
+/*
+ * lane_next: the next item to send, taken from the ready list; or NULL.
+ * held_only: a retry or one of a key's backlog.
+ */
+extern Item *lane_next(Route *route, bool held_only);
 extern void lane_put_back(Route *route, Item *item);
 /* lane_recall: it and all of its key behind it have to be called up again. */
 extern void lane_recall(Route *route, Item *item);
 extern void lane_set_state(Route *route, Item *item, ItemState state);
+/* lane_leave_place: it is delivered or has another place: say so. */
+extern void lane_leave_place(Route *route, Item *item);
 /* lane_remove: out of key, lane and lists, and freed. */
 extern void lane_remove(Route *route, Item *item);
 extern Item *lane_new_item(Message *message);
@@ -238,6 +241,8 @@ extern void park_item(Route *route, Item *item, ParkedStatus status,
 					  int64_t delay_ms, const char *error);
 /* park_delivered: the row of a retry that went well is dropped. */
 extern void park_delivered(Route *route, Item *item);
+/* park_followers: all of this key that are in memory wait behind its rows. */
+extern void park_followers(Route *route, Key *key);
 /* park_wake: the first row of the key becomes due if nothing is in its way. */
 extern void park_wake(Route *route, Row *row);
 /* park_retry: the item of a row goes without an answer; the row is due. */
@@ -251,20 +256,38 @@ extern void park_reset(Route *route);
 
 /* ---- window.c ---- */
 
-/* window_run: reads segments and bodies as long as there is room. */
+/* Backlogs of keys that are loaded at a time. */
+#ifndef WINDOW_KEYS
+#define WINDOW_KEYS 16
+#endif
+/* Items of one of them in memory. */
+#ifndef WINDOW_KEY_ITEMS
+#define WINDOW_KEY_ITEMS 64
+#endif
+
+/* window_run: reads segments as long as there is room. */
 extern void window_run(Route *route);
 /* window_segment: a segment that was read; ids and done are copied. */
-extern void window_segment(Route *route, const Segment *segment,
+extern void window_segment(Backlog *backlog, const Segment *segment,
 						   const IdSet *done);
-
 /* window_segments: that was all of them. */
-extern void window_segments(Route *route);
-extern void window_body(FetchBatch *batch, const WireMessage *wire);
-extern void window_fetched(FetchBatch *batch);
-/* window_unreadable: found, and not as it should be. */
-extern void window_unreadable(FetchBatch *batch, int64_t id);
+extern void window_segments(Backlog *backlog);
+/* window_join: what has its body leaves the loading lists, in order. */
+extern void window_join(Route *route);
 /* window_evict: forgets what is not under way; it is read anew later. */
 extern void window_evict(Route *route);
-extern void window_reset(Route *route);
+/* window_close: of a key with nothing under way, out of the line too. */
+extern void window_close(Backlog *backlog);
+/* window_drop: segments, and items that are being loaded. */
+extern void window_drop(Backlog *backlog);
+
+/* ---- fetch.c ---- */
+
+/* fetch_run: asks for bodies. */
+extern void fetch_run(Route *route);
+extern void fetch_body(FetchBatch *batch, const WireMessage *wire);
+/* fetch_unreadable: found, and not as it should be. */
+extern void fetch_unreadable(FetchBatch *batch, int64_t id);
+extern void fetch_done(FetchBatch *batch);
 
 #endif /* OUTBOX_ROUTE_H */

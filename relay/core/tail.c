@@ -30,7 +30,24 @@ tail_add(Tail *tail, int16_t generation, int64_t first, int64_t last)
 		run->last = last;
 		return;
 	}
-	*ARRAY_PUSH(tail) = (TailRun){first, last, generation, NULL};
+	*ARRAY_PUSH(tail) =
+		(TailRun){.first = first, .last = last, .generation = generation};
+}
+
+/* Ids that follow each other share a run: their places only rise faster. */
+void
+tail_add_at(Tail *tail, int16_t generation, int64_t id, int64_t run_number,
+			int64_t pos)
+{
+	uint32_t before = tail->count;
+	TailRun *run;
+
+	tail_add(tail, generation, id, id);
+	run = &tail->items[tail->count - 1];
+	if (tail->count == before)
+		return;
+	run->run = run_number;
+	run->pos = pos;
 }
 
 void
@@ -41,8 +58,10 @@ tail_add_item(Tail *tail, Item *item)
 	tail->ids++;
 	item->in_tail = true;
 	item->tail_index = tail->count;
-	*ARRAY_PUSH(tail) =
-		(TailRun){message->id, message->id, message->generation, item};
+	*ARRAY_PUSH(tail) = (TailRun){.first = message->id,
+								  .last = message->id,
+								  .generation = message->generation,
+								  .item = item};
 }
 
 void
@@ -56,28 +75,29 @@ tail_end_item(Tail *tail, Item *item)
 	item->in_tail = false;
 }
 
-/* The segment that the next id of this generation goes to. */
+/* A new one for an id of this run; the run of like where it has no place. */
 static FactSegment *
-segment_for(Tail *tail, Facts *facts, int16_t route_id, int16_t generation,
-			int64_t *seq_next, FactSegment *open)
+open_segment(const Tail *tail, Facts *facts, const FactSegment *like,
+			 const TailRun *run, int64_t id)
 {
-	if (open != NULL && open->generation == generation &&
-		open->nids < TAIL_SEGMENT)
-		return open;
-	open = ARRAY_PUSH(&facts->segments);
-	*open = (FactSegment){
-		.route_id = route_id,
-		.generation = generation,
-		.seq = (*seq_next)++,
-		.pos = tail->pos_next,
-		.ids = mem_alloc(TAIL_SEGMENT * sizeof(int64_t)),
-	};
-	return open;
+	FactSegment *segment = ARRAY_PUSH(&facts->segments);
+
+	*segment = *like;
+	segment->generation = run->generation;
+	segment->pos = tail->pos_next;
+	if (run->run != 0)
+	{
+		segment->run = run->run;
+		segment->pos = run->pos + id - run->first;
+	}
+	segment->ids = mem_alloc(TAIL_SEGMENT * sizeof(int64_t));
+	segment->nids = 0;
+	return segment;
 }
 
 int64_t
-tail_flush(Tail *tail, Facts *facts, int16_t route_id, int64_t run_number,
-		   int64_t *seq_next, int64_t now_ms)
+tail_flush(Tail *tail, Facts *facts, const FactSegment *like, int64_t *seq_next,
+		   int64_t now_ms)
 {
 	FactSegment *segment = NULL;
 	int64_t written = 0;
@@ -88,11 +108,15 @@ tail_flush(Tail *tail, Facts *facts, int16_t route_id, int64_t run_number,
 
 		for (int64_t id = run->first; id <= run->last; id++)
 		{
-			segment = segment_for(tail, facts, route_id, run->generation,
-								  seq_next, segment);
+			if (segment == NULL || segment->generation != run->generation ||
+				segment->nids == TAIL_SEGMENT)
+			{
+				segment = open_segment(tail, facts, like, run, id);
+				segment->seq = (*seq_next)++;
+			}
 			if (run->item != NULL)
 				item_set_segment(run->item, segment->seq, segment->nids,
-								 run_number, tail->pos_next);
+								 like->run, tail->pos_next);
 			segment->ids[segment->nids++] = id;
 			tail->pos_next++;
 			written++;

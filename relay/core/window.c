@@ -1,10 +1,13 @@
 /*
  * relay/core/window.c
  *
- * What is read from the database for a route: the head of its backlog, and
- * the bodies of messages whose turn has come.  Backlog items enter the lane
- * in the order of the backlog; one that is not found (not visible yet) holds
- * up those behind it and is looked for again, never dropped.
+ * The heads of backlogs in memory: which segments are read, which of their
+ * messages are loaded.  Those of the route's own backlog enter the lane, those
+ * of a key's the list of the key, in the order of the backlog; one whose body
+ * is not there holds up those behind it.
+ *
+ * Of the keys that can go, only so many are loaded at a time, and each gets a
+ * window's worth a turn when others wait for theirs.
  *
  * SPDX-License-Identifier: PostgreSQL
  */
@@ -14,17 +17,21 @@
 #include "core/engine.h"
 #include "core/mem.h"
 
-/* Items of the backlog in memory; fewer when memory is short. */
+/* Items of the route's own backlog; fewer when memory is short. */
 #ifndef WINDOW_ITEMS
 #define WINDOW_ITEMS 2048
 #endif
 #ifndef WINDOW_ITEMS_SHORT
 #define WINDOW_ITEMS_SHORT 16
 #endif
+#define WINDOW_KEY_ITEMS_SHORT 2
 
 static uint32_t
-window_size(const Route *route)
+window_size(const Backlog *backlog)
 {
+	const Route *route = backlog->route;
+	bool is_short = engine_over_budget(route->engine);
+
 	if (!route_able(route) || route->engine->hold)
 		return 0;
 	if (route->circuit.state != CIRCUIT_CLOSED)
@@ -32,9 +39,30 @@ window_size(const Route *route)
 								route->engine->now_ms)
 				   ? 1
 				   : 0;
-	return engine_over_budget(route->engine) ? WINDOW_ITEMS_SHORT
-											 : WINDOW_ITEMS;
+	if (backlog->key != NULL)
+		return is_short ? WINDOW_KEY_ITEMS_SHORT : WINDOW_KEY_ITEMS;
+	return is_short ? WINDOW_ITEMS_SHORT : WINDOW_ITEMS;
 }
+
+/* It has had its share, and others wait for theirs. */
+static bool
+is_turn_over(const Backlog *backlog)
+{
+	return backlog->key != NULL && backlog->taken >= WINDOW_KEY_ITEMS &&
+		   backlog->route->nline > WINDOW_KEYS;
+}
+
+static bool
+has_room(const Backlog *backlog)
+{
+	uint32_t used = backlog->key != NULL ? backlog->nitems
+										 : backlog->route->lane_count;
+
+	return used + backlog->nloading < window_size(backlog) &&
+		   !is_turn_over(backlog);
+}
+
+/* ---------- segments ---------- */
 
 static void
 free_segment(Segment *segment)
@@ -42,18 +70,6 @@ free_segment(Segment *segment)
 	mem_free(segment->ids);
 	mem_free(segment->gone);
 	mem_free(segment);
-}
-
-static void
-drop_segments(Route *route)
-{
-	Segment *segment;
-
-	while ((segment = STAILQ_FIRST(&route->segments)) != NULL)
-	{
-		STAILQ_REMOVE_HEAD(&route->segments, link);
-		free_segment(segment);
-	}
 }
 
 static void
@@ -66,8 +82,23 @@ drop_loading(Route *route, Item *item)
 	mem_free(item);
 }
 
+void
+window_drop(Backlog *backlog)
+{
+	Segment *segment;
+	Item *item;
+
+	while ((item = TAILQ_FIRST(&backlog->loading)) != NULL)
+		drop_loading(backlog->route, item);
+	while ((segment = STAILQ_FIRST(&backlog->segments)) != NULL)
+	{
+		STAILQ_REMOVE_HEAD(&backlog->segments, link);
+		free_segment(segment);
+	}
+}
+
 static void
-load_item(Route *route, const Segment *segment, uint32_t index)
+load_item(Backlog *backlog, const Segment *segment, uint32_t index)
 {
 	Message *message = message_new(segment->ids[index], segment->generation);
 	Item *item = lane_new_item(message);
@@ -75,55 +106,68 @@ load_item(Route *route, const Segment *segment, uint32_t index)
 	message_unref(message);
 	item_set_segment(item, segment->seq, index, segment->run,
 					 segment->pos + index);
+	item->of_key = backlog->key != NULL;
+	item->key = backlog->key;
 	item->state = ITEM_LOADING;
-	TAILQ_INSERT_TAIL(&route->loading, item, in_state);
-	route->nloading++;
+	TAILQ_INSERT_TAIL(&backlog->loading, item, in_state);
+	backlog->nloading++;
+	backlog->taken++;
 }
 
 static void
-load_items(Route *route)
+load_items(Backlog *backlog)
 {
-	uint32_t size = window_size(route);
 	Segment *segment;
 
-	while (route->lane_count + route->nloading < size &&
-		   (segment = STAILQ_FIRST(&route->segments)) != NULL)
+	while ((segment = STAILQ_FIRST(&backlog->segments)) != NULL)
 	{
 		if (segment->next == segment->nids)
 		{
-			STAILQ_REMOVE_HEAD(&route->segments, link);
+			STAILQ_REMOVE_HEAD(&backlog->segments, link);
 			free_segment(segment);
 			continue;
 		}
+		if (!has_room(backlog))
+			break;
 		if (!segment->gone[segment->next])
-			load_item(route, segment, segment->next);
+			load_item(backlog, segment, segment->next);
 		segment->next++;
 	}
 }
 
 static void
-read_segments(Route *route)
+read_segments(Backlog *backlog)
 {
-	Engine *engine = route->engine;
+	Engine *engine = backlog->route->engine;
 
-	if (route->backlog_reading || route->pouring ||
-		!STAILQ_EMPTY(&route->segments) ||
-		route->seq_read >= route->seq_written || window_size(route) == 0)
+	if (backlog->reading || !STAILQ_EMPTY(&backlog->segments) ||
+		backlog->seq_read >= backlog->seq_written ||
+		window_size(backlog) == 0 || is_turn_over(backlog))
 		return;
-	route->backlog_reading = true;
-	route->seq_asked = route->seq_written;
-	engine->ops->read_backlog(engine->arg, route, route->seq_read);
+	backlog->reading = true;
+	backlog->seq_asked = backlog->seq_written;
+	engine->ops->read_backlog(engine->arg, backlog, backlog->seq_read);
 }
 
 /* Items that left memory's window before: under way, or not yet settled. */
 static void
-mark_gone(const Route *route, Segment *segment)
+mark_gone(const Backlog *backlog, Segment *segment)
 {
+	const Route *route = backlog->route;
 	const Item *item;
 
-	TAILQ_FOREACH(item, &route->lane, in_lane)
-	if (item->seq == segment->seq)
-		segment->gone[item->index] = true;
+	if (backlog->key != NULL)
+	{
+		TAILQ_FOREACH(item, &backlog->key->items, in_key)
+		if (item->seq == segment->seq)
+			segment->gone[item->index] = true;
+	}
+	else
+	{
+		TAILQ_FOREACH(item, &route->lane, in_lane)
+		if (item->seq == segment->seq)
+			segment->gone[item->index] = true;
+	}
 	for (int i = 0; i < 2; i++)
 	{
 		const Facts *facts = &route->engine->facts[i];
@@ -139,11 +183,11 @@ mark_gone(const Route *route, Segment *segment)
 }
 
 void
-window_segment(Route *route, const Segment *from, const IdSet *done)
+window_segment(Backlog *backlog, const Segment *from, const IdSet *done)
 {
 	Segment *segment;
 
-	if (route->discard_read)
+	if (backlog->discard)
 		return;
 	segment = mem_alloc(sizeof(*segment));
 	*segment = *from;
@@ -152,175 +196,140 @@ window_segment(Route *route, const Segment *from, const IdSet *done)
 	segment->gone = mem_alloc(from->nids * sizeof(bool));
 	for (uint32_t i = 0; i < segment->nids; i++)
 		segment->gone[i] = idset_has(done, i);
-	mark_gone(route, segment);
-	STAILQ_INSERT_TAIL(&route->segments, segment, link);
-	route->seq_read = segment->seq;
+	mark_gone(backlog, segment);
+	STAILQ_INSERT_TAIL(&backlog->segments, segment, link);
+	backlog->seq_read = segment->seq;
 }
 
 void
-window_segments(Route *route)
+window_segments(Backlog *backlog)
 {
-	route->backlog_reading = false;
-	if (route->discard_read)
-	{
-		/* asked for before the window was evicted */
-		route->discard_read = false;
-		return;
-	}
+	backlog->reading = false;
 	/* numbers that were reserved, or whose segment has gone */
-	if (STAILQ_EMPTY(&route->segments))
-		route->seq_read = route->seq_asked;
+	if (!backlog->discard && STAILQ_EMPTY(&backlog->segments))
+		backlog->seq_read = backlog->seq_asked;
+	/* asked for before the window was evicted */
+	backlog->discard = false;
 }
 
-/* As many as are likely to bring ROUTE_FETCH_BYTES. */
-static uint32_t
-batch_size(const Route *route)
-{
-	int64_t size;
+/* ---------- keys ---------- */
 
-	size = route->average_bytes == 0 ? 16 /* nothing known yet */
-									 : ROUTE_FETCH_BYTES / route->average_bytes;
-	if (size < 1)
-		size = 1;
-	return size > ROUTE_FETCH_MAX ? ROUTE_FETCH_MAX : (uint32_t) size;
-}
-
-/* Something is always read, so that a route goes on when others fill memory. */
+/*
+ * What is under way stays, what is before it, and what is before one of the
+ * lane: that one must not become the first of the key.
+ */
 static void
-add_to_batch(FetchBatch *batch, struct ItemList *list, uint32_t most)
+forget(Backlog *backlog)
 {
-	Item *item;
+	Item *item, *before;
+	bool stays = false;
+	bool left = backlog->reading || backlog->nloading > 0 ||
+				!STAILQ_EMPTY(&backlog->segments);
 
-	TAILQ_FOREACH(item, list, in_state)
+	for (item = TAILQ_LAST(&backlog->key->items, ItemList); item != NULL;
+		 item = before)
 	{
-		if (batch->count >= most)
-			break;
-		if (item->message->bytes != NULL)
+		before = TAILQ_PREV(item, ItemList, in_key);
+		if (!item->of_key || item->state == ITEM_INFLIGHT)
+			stays = true;
+		if (stays)
 			continue;
-		batch->ids[batch->count] = item->message->id;
-		batch->items[batch->count] = item;
-		item->batch_slot = &batch->items[batch->count];
-		batch->count++;
-		if (engine_over_budget(batch->route->engine))
-			break;
+		lane_remove(backlog->route, item);
+		left = true;
 	}
+	window_drop(backlog);
+	if (!left)
+		return;
+	backlog->seq_read = 0;
+	backlog->discard = backlog->reading;
+}
+
+void
+window_close(Backlog *backlog)
+{
+	if (!backlog->listed)
+		return;
+	forget(backlog);
+	backlog_unlist(backlog);
 }
 
 static void
-wake_read_item(Route *route, Item *item)
+run_keys(Route *route)
 {
-	lane_set_state(route, item, ITEM_READY);
-	if (item->row == NULL && item->key != NULL)
-		lane_wake(route, item->key);
-}
+	Backlog *backlog, *next;
+	uint32_t n = 0;
 
-/* Another route that has the message too may have read the body. */
-static void
-wake_shared(Route *route)
-{
-	Item *item = TAILQ_FIRST(&route->reading);
-
-	while (item != NULL)
+	for (backlog = TAILQ_FIRST(&route->line);
+		 backlog != NULL && n < WINDOW_KEYS; backlog = next)
 	{
-		if (item->message->bytes == NULL)
+		next = TAILQ_NEXT(backlog, in_line);
+		if (is_turn_over(backlog) && backlog->nitems + backlog->nloading == 0)
 		{
-			item = TAILQ_NEXT(item, in_state);
+			window_close(backlog);
+			backlog_enlist(backlog);
 			continue;
 		}
-		wake_read_item(route, item);
-		item = TAILQ_FIRST(&route->reading);
+		n++;
+		load_items(backlog);
+		read_segments(backlog);
+		if (backlog->nitems == 0 && backlog_is_caught_up(backlog))
+			lane_wake(route, backlog->key); /* nothing is left of it */
 	}
 }
 
-/* Over the budget what is there goes first; but what is due is always read. */
-static bool
-may_load(const Route *route)
-{
-	return !engine_over_budget(route->engine) ||
-		   (route->inflight == 0 && TAILQ_EMPTY(&route->ready));
-}
-
-static void
-fetch(Route *route)
-{
-	Engine *engine = route->engine;
-	uint32_t most = batch_size(route);
-
-	if (route->batch != NULL || engine->now_ms < route->reread_ms)
-		return;
-	route->reread_ms = 0;
-	wake_shared(route);
-	if (TAILQ_EMPTY(&route->reading) && TAILQ_EMPTY(&route->loading))
-		route->missing_since_ms = 0;
-	if (TAILQ_EMPTY(&route->reading) &&
-		(TAILQ_EMPTY(&route->loading) || !may_load(route)))
-		return;
-	route->batch = mem_alloc(sizeof(FetchBatch));
-	route->batch->route = route;
-	add_to_batch(route->batch, &route->reading, most);
-	if (may_load(route))
-		add_to_batch(route->batch, &route->loading, most);
-	assert(route->batch->count > 0);
-	engine->ops->fetch(engine->arg, route->batch);
-}
+/* ---------- both ---------- */
 
 void
 window_run(Route *route)
 {
 	if (route->mode == ROUTE_BACKLOG)
 	{
-		load_items(route);
-		read_segments(route);
+		load_items(&route->backlog);
+		if (!route->pouring)
+			read_segments(&route->backlog);
 	}
-	fetch(route);
+	run_keys(route);
 }
 
-/* The item that an answer is for; NULL: it is no longer wanted. */
-static Item *
-find_item(FetchBatch *batch, int64_t id)
+static void
+join_key(Backlog *backlog)
 {
-	while (batch->cursor < batch->count && batch->ids[batch->cursor] != id)
-		batch->cursor++;
-	return batch->cursor < batch->count ? batch->items[batch->cursor++] : NULL;
+	Key *key = backlog->key;
+	Item *item;
+
+	if (TAILQ_EMPTY(&backlog->loading))
+		return;
+	while ((item = TAILQ_FIRST(&backlog->loading)) != NULL &&
+		   item->message->bytes != NULL)
+	{
+		lane_set_state(backlog->route, item, ITEM_QUEUED);
+		TAILQ_INSERT_TAIL(&key->items, item, in_key);
+		backlog->nitems++;
+		if (key->next_item == NULL)
+			key->next_item = item;
+	}
+	lane_wake(backlog->route, key);
 }
 
 void
-window_body(FetchBatch *batch, const WireMessage *wire)
+window_join(Route *route)
 {
-	Route *route = batch->route;
-	Item *item = find_item(batch, wire->id);
-
-	if (item == NULL)
-		return;
-	message_set_body(item->message, wire, &route->engine->bytes);
-	route->average_bytes =
-		route->average_bytes == 0
-			? item->message->len
-			: (route->average_bytes * 7 + item->message->len) / 8 + 1;
-}
-
-/* Those at the head of the loading list that have a body join the lane. */
-static void
-join_lane(Route *route)
-{
+	Backlog *backlog, *next;
 	Item *item;
+	uint32_t i = 0;
 
-	while ((item = TAILQ_FIRST(&route->loading)) != NULL &&
+	while ((item = TAILQ_FIRST(&route->backlog.loading)) != NULL &&
 		   item->message->bytes != NULL)
 	{
 		lane_set_state(route, item, ITEM_QUEUED);
 		lane_append(route, item);
 	}
-}
-
-/* A body that cannot be used: the message will be buried when its turn comes. */
-void
-window_unreadable(FetchBatch *batch, int64_t id)
-{
-	Item *item = find_item(batch, id);
-
-	if (item != NULL)
-		message_set_unreadable(item->message, &batch->route->engine->bytes);
+	for (backlog = TAILQ_FIRST(&route->line);
+		 backlog != NULL && i < WINDOW_KEYS; backlog = next, i++)
+	{
+		next = TAILQ_NEXT(backlog, in_line);
+		join_key(backlog);
+	}
 }
 
 /*
@@ -331,6 +340,7 @@ void
 window_evict(Route *route)
 {
 	Item *item, *next;
+	Backlog *backlog;
 
 	assert(route->mode == ROUTE_BACKLOG);
 	route_choose_stayers(route);
@@ -345,45 +355,9 @@ window_evict(Route *route)
 		if (key != NULL)
 			keys_release(&route->keys, key);
 	}
-	while ((item = TAILQ_FIRST(&route->loading)) != NULL)
-		drop_loading(route, item);
-	drop_segments(route);
-	route->seq_read = 0;
-	route->discard_read = route->backlog_reading;
-}
-
-void
-window_fetched(FetchBatch *batch)
-{
-	Route *route = batch->route;
-	bool missing = false;
-
-	for (uint32_t i = 0; i < batch->count; i++)
-	{
-		Item *item = batch->items[i];
-
-		if (item == NULL)
-			continue;
-		item->batch_slot = NULL;
-		if (item->message->bytes == NULL)
-			missing = true;
-		else if (item->state == ITEM_READING)
-			wake_read_item(route, item);
-	}
-	mem_free(batch);
-	route->batch = NULL;
-	join_lane(route);
-	route->reread_ms = missing ? route->engine->now_ms + ROUTE_REREAD_MS : 0;
-	if (!missing)
-		route->missing_since_ms = 0;
-	else if (route->missing_since_ms == 0)
-		route->missing_since_ms = route->engine->now_ms;
-}
-
-void
-window_reset(Route *route)
-{
-	drop_segments(route);
-	mem_free(route->batch);
-	route->batch = NULL;
+	window_drop(&route->backlog);
+	route->backlog.seq_read = 0;
+	route->backlog.discard = route->backlog.reading;
+	TAILQ_FOREACH(backlog, &route->line, in_line)
+	forget(backlog);
 }

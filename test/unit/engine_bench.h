@@ -28,8 +28,9 @@ static const Facts *settling;
 static int settles;
 static FetchBatch *fetching[OUT_MAX];
 static int nfetching;
-static int backlogs_read;
-static int64_t backlog_after;
+static Backlog *reading[OUT_MAX]; /* segments are wanted of these */
+static int64_t read_after[OUT_MAX];
+static int nreading;
 static int routes_asked;
 static int64_t now_ms;
 static int64_t next_lsn;
@@ -55,12 +56,11 @@ op_fetch(void *arg, FetchBatch *batch)
 }
 
 static void
-op_read_backlog(void *arg, Route *route, int64_t after)
+op_read_backlog(void *arg, Backlog *backlog, int64_t after)
 {
 	(void) arg;
-	(void) route;
-	backlogs_read++;
-	backlog_after = after;
+	reading[nreading] = backlog;
+	read_after[nreading++] = after;
 }
 
 static void
@@ -123,7 +123,7 @@ prepare(int16_t n, bool keeps_order)
 {
 	now_ms = 1000;
 	next_lsn = 200;
-	nout = nfetching = routes_asked = backlogs_read = settles = 0;
+	nout = nfetching = nreading = routes_asked = settles = 0;
 	out_room = OUT_MAX;
 	settling = NULL;
 	engine_init(&engine, &ops, NULL, 1, 1 << 20, 1);
@@ -261,8 +261,8 @@ give_segment(int16_t route_id, int64_t seq, int64_t pos, int64_t first,
 
 	for (int64_t id = first; id <= last; id++)
 		ids[segment.nids++] = id;
-	engine_segment(&engine, route_id, &segment, &done);
-	engine_segments(&engine, route_id);
+	engine_segment(&engine, &route_of(route_id)->backlog, &segment, &done);
+	engine_segments(&engine, &route_of(route_id)->backlog);
 }
 
 /* The answer to the oldest fetch: this message alone was found. */
@@ -312,8 +312,8 @@ give_ids(int16_t route_id, int64_t seq, int64_t *ids, uint32_t nids)
 		.seq = seq, .run = 1, .pos = seq * 1000, .nids = nids, .ids = ids};
 	IdSet done = {0};
 
-	engine_segment(&engine, route_id, &segment, &done);
-	engine_segments(&engine, route_id);
+	engine_segment(&engine, &route_of(route_id)->backlog, &segment, &done);
+	engine_segments(&engine, &route_of(route_id)->backlog);
 	turn(0);
 }
 

@@ -8,6 +8,8 @@
  *	sim_db.c		the tables, the slot, settle, and what a snapshot sees
  *	sim_sink.c		the destinations
  *	sim_relay.c		does with the engine what the session does
+ *	sim_windows.c	how much the core has in memory at a time
+ *	sim_begin.c		what is read of the tables at a start
  *	sim_stream.c	the walsender
  *	sim_faults.c	what breaks, and what the operator does
  *	sim_audit.c		what has to be true in the engine's memory at any time
@@ -29,6 +31,7 @@
 
 #define SIM_ROUTES 4 /* ids 1 .. 4 */
 #define SIM_KEYS 4   /* keys 1 .. 4; 0: none */
+#define SIM_OUT_MAX 6 /* under way at a destination */
 #define SIM_FRAME_MAX (4 * WIRE_FRAME_MAX)
 
 typedef enum SimState
@@ -50,7 +53,8 @@ typedef struct SimMessage
 	bool omitted;   /* too long for a frame */
 	bool broken;    /* its row cannot be read */
 	uint8_t poison; /* bit r - 1: refused for good */
-	uint32_t order; /* index in the list of its key */
+	int64_t stubborn_ms; /* until then all attempts fail */
+	uint32_t order;      /* index in the list of its key */
 	uint8_t sent[SIM_ROUTES];
 	bool excused[SIM_ROUTES];
 } SimMessage;
@@ -80,6 +84,8 @@ typedef struct SimSegment
 {
 	int16_t route_id;
 	int16_t generation;
+	bool of_key;
+	int32_t key_hash;
 	int64_t seq;
 	int64_t run;
 	int64_t pos;
@@ -109,6 +115,7 @@ typedef struct SimRoute
 	RouteSpec spec;
 	bool keeps_order;
 	bool down;  /* the destination: all attempts fail */
+	uint8_t down_key; /* those of this key do; 0: of none */
 	bool loose; /* its ordering was altered: no order is promised */
 	int32_t fewest_attempts; /* max_attempts ever had */
 } SimRoute;
@@ -128,8 +135,11 @@ typedef struct SimRequest
 	SimAsk ask;
 	bool executed;
 	FetchBatch *batch;
+	Backlog *backlog;
 	int64_t after;
 	int16_t route_id;
+	bool of_key;
+	int32_t key_hash;
 	const Facts *facts;
 	bool early;
 	uint64_t horizon;
@@ -231,6 +241,7 @@ typedef struct Sim
 	int invisible;  /* per cent of commits that lag */
 	bool serial;    /* the application writes a key after the other is seen */
 	int streamed;   /* per cent of transactions */
+	bool crowded;   /* a key with many messages, and time for them */
 	int64_t deliveries;
 } Sim;
 
@@ -248,12 +259,17 @@ extern void sim_story(const char *format, ...)
 extern void sim_fail(const char *format, ...)
 	__attribute__((format(printf, 1, 2), noreturn));
 
+/* ---- sim_windows.c ---- */
+
+extern void sim_choose_windows(void);
+
 /* ---- sim_world.c ---- */
 
 extern SimMessage *sim_message(int64_t id);
 extern SimTransaction *sim_transaction_of(int64_t id);
 extern bool sim_is_committed(int64_t id);
 extern bool sim_is_visible(int64_t id);
+extern int32_t sim_key_hash(uint8_t key);
 /* sim_wire: a message as the decoder or a fetch tells it. */
 extern void sim_wire(int64_t id, WireMessage *wire, bool in_frame);
 /* sim_work: begins, writes to, rolls back or ends some transaction. */
@@ -309,6 +325,12 @@ extern bool sim_ready(int r);
 /* sim_drain: asks the relay to stop in order, or looks how far it is. */
 extern void sim_drain(void);
 
+/* ---- sim_begin.c ---- */
+
+/* sim_tell_backlog, sim_tell_rows: to the engine that starts. */
+extern void sim_tell_backlog(void);
+extern void sim_tell_rows(void);
+
 /* ---- sim_stream.c ---- */
 
 /* sim_feed, sim_keepalive, sim_confirm: false when there is nothing to. */
@@ -336,7 +358,10 @@ extern void sim_audit(void);
 
 /* ---- sim_check.c ---- */
 
-/* sim_check: when nothing is left to do, but for one route (or -1). */
+/*
+ * sim_check: when nothing is left to do, but for one route (or -1), or for
+ * the key that it has down.
+ */
 extern void sim_check(int except);
 /* sim_check_turn: after each turn. */
 extern void sim_check_turn(void);

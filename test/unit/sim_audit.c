@@ -26,6 +26,10 @@ typedef struct Counts
 	uint32_t inflight;
 	uint32_t rows;
 	uint32_t dead;
+	uint32_t behind;
+	uint32_t line;
+	uint32_t open;
+	int64_t behind_ids;
 	double bytes;
 } Counts;
 
@@ -69,6 +73,7 @@ audit_lane(const Route *route, Counts *counts)
 		counts->lane++;
 		count_item(route, item, counts);
 		TRUTH(item->row == NULL, "a row's item in the lane");
+		TRUTH(!item->of_key, "an item of a key's backlog in the lane");
 		TRUTH(item->state != ITEM_LOADING, "an item that loads in the lane");
 		TRUTH((item->key != NULL) ==
 				  (route->spec.ordered && item->message->has_key),
@@ -81,13 +86,13 @@ audit_lane(const Route *route, Counts *counts)
 				  item->from_backlog,
 			  "BACKLOG mode with an item that is not in it");
 	}
-	TAILQ_FOREACH(item, &route->loading, in_state)
+	TAILQ_FOREACH(item, &route->backlog.loading, in_state)
 	count_item(route, item, counts);
-	TRUTH(counts->loading == route->nloading, "count of loading items");
+	TRUTH(counts->loading == route->backlog.nloading, "count of loading items");
 	TRUTH(counts->lane == route->lane_count, "count of the lane");
 	TRUTH(route->mode == ROUTE_BACKLOG || route->lane_count <= ROUTE_LANE_MAX,
 		  "too many items in the lane");
-	TRUTH(route->lane_count + route->nloading <=
+	TRUTH(route->lane_count + route->backlog.nloading <=
 			  (ROUTE_LANE_MAX > WINDOW_ITEMS ? ROUTE_LANE_MAX : WINDOW_ITEMS),
 		  "too many items in memory");
 }
@@ -137,14 +142,52 @@ audit_items(const Route *route, const Key *key)
 	return inflight;
 }
 
+/* Its items stand before those of the lane, and few are in memory. */
+static void
+audit_backlog(const Route *route, const Key *key, Counts *counts)
+{
+	const Backlog *backlog = key->backlog;
+	const Item *item;
+	uint32_t items = 0, loading = 0;
+	bool behind = false;
+
+	TAILQ_FOREACH(item, &backlog->loading, in_state)
+	{
+		loading++;
+		count_item(route, item, counts);
+		TRUTH(item->of_key && item->key == key, "it loads for another key");
+	}
+	TAILQ_FOREACH(item, &key->items, in_key)
+	{
+		behind = behind || !item->of_key;
+		items += item->of_key;
+		if (item->of_key)
+			count_item(route, item, counts);
+		TRUTH(!item->of_key || !behind, "a key's backlog is overtaken");
+	}
+	TRUTH(!behind || backlog_is_caught_up(backlog), "something in between");
+	TRUTH(items == backlog->nitems && loading == backlog->nloading,
+		  "count of a key's backlog");
+	TRUTH(items + loading <= WINDOW_KEY_ITEMS, "too much of a key in memory");
+	TRUTH(backlog->listed || items + loading == 0, "in memory out of line");
+	TRUTH(TAILQ_EMPTY(&key->rows) || key->inflight > 0 || !backlog->listed,
+		  "a key is in line that cannot go");
+	TRUTH(backlog->ids >= 0, "less than nothing in the backlog of a key");
+	counts->behind++;
+	counts->behind_ids += backlog->ids + backlog->tail.ids;
+	counts->open += items + loading > 0 || !STAILQ_EMPTY(&backlog->segments);
+	counts->line += backlog->listed;
+}
+
 static void
 audit_key(const Route *route, const Key *key, Counts *counts)
 {
 	const Row *row, *before = NULL;
-	uint32_t inflight = audit_items(route, key);
+	uint32_t inflight = audit_items(route, key), rows = 0;
 
 	TAILQ_FOREACH(row, &key->rows, in_key)
 	{
+		rows++;
 		audit_row(route, row, counts);
 		TRUTH(before == NULL || in_order(before, row), "rows out of order");
 		TRUTH(row->item == NULL || before == NULL ||
@@ -158,8 +201,11 @@ audit_key(const Route *route, const Key *key, Counts *counts)
 	TRUTH(key->inflight == inflight, "count of a key under way");
 	TRUTH(key->pins == 0, "a key that is still pinned");
 	TRUTH(route->keeps_order || inflight <= 1, "two of a key under way");
+	TRUTH(rows == key->nrows, "count of the rows of a key");
+	if (key->backlog != NULL)
+		audit_backlog(route, key, counts);
 	TRUTH(!TAILQ_EMPTY(&key->items) || !TAILQ_EMPTY(&key->rows) ||
-			  key->inflight > 0 || key->dead_pending > 0,
+			  key->backlog != NULL || key->inflight > 0 || key->dead_pending > 0,
 		  "a key of nothing");
 }
 
@@ -181,6 +227,11 @@ audit_rows(const Route *route, Counts *counts)
 	TRUTH(keys == route->keys.count, "count of the keys");
 	TRUTH(counts->rows == route->nrows, "count of the rows");
 	TRUTH(counts->retries == route->nretries, "count of the retries");
+	TRUTH(counts->behind == route->nbehind &&
+			  counts->behind_ids == route->behind_ids &&
+			  counts->line == route->nline,
+		  "count of the backlogs of keys");
+	TRUTH(counts->open <= WINDOW_KEYS, "too many keys in memory");
 	TRUTH(counts->dead == route->dead_new.count + route->dead_out.count,
 		  "count of what goes DEAD");
 	for (uint32_t i = 1; i < route->due.count; i++)
@@ -210,7 +261,7 @@ audit_lists(const Route *route, const Counts *counts)
 	TRUTH(reading == counts->reading, "the list of reading items");
 	TRUTH(flights == counts->inflight && flights == route->inflight,
 		  "count of what is under way");
-	TRUTH(route->backlog_ids >= 0 && route->tail.ids >= 0,
+	TRUTH(route->backlog.ids >= 0 && route->backlog.tail.ids >= 0,
 		  "less than nothing in the backlog");
 	TRUTH(route->inflight <= (uint32_t) route->spec.concurrency ||
 			  sim.routes[route->spec.id - 1].exists,

@@ -103,8 +103,10 @@ add_segment(const FactSegment *fact)
 	*ARRAY_PUSH(&db->segments) = (SimSegment){
 		.route_id = fact->route_id,
 		.generation = fact->generation,
+		.of_key = fact->of_key,
+		.key_hash = fact->key_hash,
 		.seq = fact->seq,
-		.run = sim.db.run,
+		.run = fact->run,
 		.pos = fact->pos,
 		.nids = fact->nids,
 		.left = fact->nids,
@@ -120,12 +122,25 @@ add_segment(const FactSegment *fact)
 		if (sim_message(id)->generation != fact->generation)
 			sim_fail("message %lld is not of generation %d", (long long) id,
 					 fact->generation);
-		/* U does not tell the rows of a message that is not visible yet */
-		if (sim_is_committed(id) &&
-			++db->backlog[place(id, fact->route_id)] > 1 && sim.invisible == 0)
-			sim_fail("message %lld is in the backlog of route %d twice",
-					 (long long) id, fact->route_id);
+		if (fact->of_key &&
+			(sim_message(id)->key == 0 ||
+			 sim_key_hash(sim_message(id)->key) != fact->key_hash))
+			sim_fail("message %lld is not of this key", (long long) id);
+		if (sim_is_committed(id))
+			db->backlog[place(id, fact->route_id)]++;
 	}
+}
+
+/* After the progress: one may have moved to the backlog of its key. */
+static void
+check_once(const FactSegment *fact)
+{
+	for (uint32_t i = 0; i < fact->nids; i++)
+		/* U does not tell the rows of a message that is not visible yet */
+		if (sim.db.backlog[place(fact->ids[i], fact->route_id)] > 1 &&
+			sim.invisible == 0)
+			sim_fail("message %lld is in the backlog of route %d twice",
+					 (long long) fact->ids[i], fact->route_id);
 }
 
 static void
@@ -242,6 +257,25 @@ check_status(int64_t id)
 					 (long long) id, r);
 }
 
+/* Past these the followers of a key are in segments. */
+static void
+check_rows(void)
+{
+	uint32_t rows[SIM_KEYS + 1][SIM_ROUTES] = {{0}};
+
+	for (uint32_t i = 0; i < sim.messages.count * SIM_ROUTES; i++)
+	{
+		const FactPark *row = sim.db.parked[i];
+		uint8_t key = sim.messages.items[i / SIM_ROUTES].key;
+
+		/* those under way with one that failed are parked behind it */
+		if (row != NULL && row->status == PARKED_NEW && row->has_key &&
+			++rows[key][i % SIM_ROUTES] > ROUTE_KEY_ROWS_MAX + SIM_OUT_MAX)
+			sim_fail("%u messages of a key are parked on route %d",
+					 rows[key][i % SIM_ROUTES], row->route_id);
+	}
+}
+
 static void
 check_facts(const Facts *facts)
 {
@@ -257,6 +291,10 @@ check_facts(const Facts *facts)
 	for (uint32_t i = 0; !sim.large && i < sim.messages.count; i++)
 		if (sim.db.resolved[i])
 			check_status(i + 1);
+	if (!sim.large)
+		check_rows();
+	for (uint32_t i = 0; i < facts->segments.count; i++)
+		check_once(&facts->segments.items[i]);
 	if (facts->position > 0)
 		check_position(facts->position);
 }
@@ -374,6 +412,8 @@ read_segments(SimRequest *request)
 		const SimSegment *segment = &sim.db.segments.items[i];
 
 		if (segment->left > 0 && segment->route_id == request->route_id &&
+			segment->of_key == request->of_key &&
+			segment->key_hash == request->key_hash &&
 			segment->seq > request->after)
 			*ARRAY_PUSH(&request->segments) = copy_segment(segment);
 	}

@@ -44,12 +44,15 @@ op_fetch(void *arg, FetchBatch *batch)
 }
 
 static void
-op_read_backlog(void *arg, Route *route, int64_t after)
+op_read_backlog(void *arg, Backlog *backlog, int64_t after)
 {
 	SimRequest *request = ask(SIM_BACKLOG);
 
 	(void) arg;
-	request->route_id = route->spec.id;
+	request->backlog = backlog;
+	request->route_id = backlog->route->spec.id;
+	request->of_key = backlog->key != NULL;
+	request->key_hash = backlog->key != NULL ? backlog->key->hash : 0;
 	request->after = after;
 }
 
@@ -145,60 +148,6 @@ is_latest(void)
 /* ---------- start and stop ---------- */
 
 static void
-tell_backlog(void)
-{
-	for (int16_t r = 1; r <= SIM_ROUTES; r++)
-	{
-		int64_t seq = 0, messages = 0;
-
-		for (uint32_t i = 0; i < sim.db.segments.count; i++)
-		{
-			const SimSegment *segment = &sim.db.segments.items[i];
-
-			if (segment->left == 0 || segment->route_id != r)
-				continue;
-			seq = segment->seq > seq ? segment->seq : seq;
-			messages += segment->left;
-		}
-		if (messages > 0)
-			engine_backlog_summary(SIM_ENGINE, r, seq, messages);
-	}
-}
-
-static int
-compare_rows(const void *a, const void *b)
-{
-	const FactPark *x = *(FactPark *const *) a;
-	const FactPark *y = *(FactPark *const *) b;
-
-	if (x->run != y->run)
-		return x->run < y->run ? -1 : 1;
-	if (x->pos != y->pos)
-		return x->pos < y->pos ? -1 : 1;
-	return x->route_id - y->route_id;
-}
-
-static void
-tell_rows(void)
-{
-	FACTS_ARRAY(FactPark *) rows = {0};
-
-	for (size_t i = 0; i < (size_t) sim.messages.count * SIM_ROUTES; i++)
-		if (sim.db.parked[i] != NULL && sim.db.parked[i]->status != PARKED_DEAD)
-			*ARRAY_PUSH(&rows) = sim.db.parked[i];
-	if (rows.count > 0)
-		qsort(rows.items, rows.count, sizeof(FactPark *), compare_rows);
-	for (uint32_t i = 0; i < rows.count; i++)
-	{
-		int64_t due = rows.items[i]->next_retry_ms - sim.wall_ms;
-
-		engine_row(SIM_ENGINE, rows.items[i],
-				   due < sim.now_ms ? sim.now_ms : due);
-	}
-	ARRAY_RESET(&rows);
-}
-
-static void
 ask_snapshot(bool early)
 {
 	ask(SIM_SNAPSHOT)->early = early;
@@ -243,8 +192,8 @@ sim_start(void)
 	sim_tell_time();
 	tell_routes(sim.routes);
 	engine_routes_read(SIM_ENGINE);
-	tell_backlog();
-	tell_rows();
+	sim_tell_backlog();
+	sim_tell_rows();
 	if (sim.slot)
 		begin_stream();
 	else
@@ -376,10 +325,10 @@ answer_backlog(const SimRequest *request)
 		for (uint32_t k = 0; k < from->nids; k++)
 			if (from->done[k])
 				idset_add(&done, k);
-		engine_segment(SIM_ENGINE, request->route_id, &segment, &done);
+		engine_segment(SIM_ENGINE, request->backlog, &segment, &done);
 		idset_reset(&done);
 	}
-	engine_segments(SIM_ENGINE, request->route_id);
+	engine_segments(SIM_ENGINE, request->backlog);
 }
 
 static void

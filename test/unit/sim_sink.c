@@ -12,8 +12,6 @@
 
 #include "core/mem.h"
 
-#define OUT_MAX 6
-
 /* The key of one that cannot be read is not known, so it holds up nobody. */
 static bool
 is_done_with(int64_t id, int r)
@@ -115,7 +113,7 @@ sim_submit(void *arg, Route *route, Delivery *delivery)
 			sink->out.items[i].delivery->message->id == delivery->message->id)
 			sim_fail("message %lld is under way twice on route %d",
 					 (long long) delivery->message->id, r + 1);
-	if (sink->wants_ready || sink->out.count >= OUT_MAX || sim_chance(5))
+	if (sink->wants_ready || sink->out.count >= SIM_OUT_MAX || sim_chance(5))
 	{
 		sink->wants_ready = true;
 		return false;
@@ -135,9 +133,15 @@ decide(const SimDelivery *out, int r)
 		return OUTCOME_TRANSIENT;
 	if (sim_message(id)->poison & 1 << r)
 		return OUTCOME_PERMANENT;
-	if (sim.routes[r].down || (!sim.calm && sim_chance(sim.transient)))
+	if (sim.routes[r].down || (sim_message(id)->key > 0 &&
+							   sim_message(id)->key == sim.routes[r].down_key))
 		return OUTCOME_TRANSIENT;
-	return OUTCOME_OK;
+	if (sim.calm)
+		return OUTCOME_OK;
+	return sim.now_ms < sim_message(id)->stubborn_ms ||
+				   sim_chance(sim.transient)
+			   ? OUTCOME_TRANSIENT
+			   : OUTCOME_OK;
 }
 
 static Outcome

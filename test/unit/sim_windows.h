@@ -17,7 +17,10 @@ typedef struct SimWindows
 	uint32_t lane;
 	uint32_t lane_ms;
 	uint32_t lane_short;
-	uint32_t rows;
+	uint32_t held;
+	uint32_t key_rows;
+	uint32_t keys;
+	uint32_t key_items;
 	uint32_t items;
 	uint32_t items_short;
 	uint32_t segment;
@@ -30,7 +33,10 @@ extern SimWindows sim_windows;
 #define ROUTE_LANE_MAX sim_windows.lane
 #define ROUTE_LANE_MS sim_windows.lane_ms
 #define ROUTE_LANE_SHORT sim_windows.lane_short
-#define ROUTE_ROWS_MAX sim_windows.rows
+#define ROUTE_HELD_MAX sim_windows.held
+#define ROUTE_KEY_ROWS_MAX sim_windows.key_rows
+#define WINDOW_KEYS sim_windows.keys
+#define WINDOW_KEY_ITEMS sim_windows.key_items
 #define WINDOW_ITEMS sim_windows.items
 #define WINDOW_ITEMS_SHORT sim_windows.items_short
 #define TAIL_SEGMENT sim_windows.segment

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "murmur2.h"
 
 #define OPEN_MAX 3
 
@@ -54,6 +55,14 @@ bytes_of(const char *text)
 {
 	return (WireBytes){(const uint8_t *) text,
 					   text != NULL ? (uint32_t) strlen(text) : 0};
+}
+
+int32_t
+sim_key_hash(uint8_t key)
+{
+	WireBytes bytes = bytes_of(keys[key]);
+
+	return murmur2(bytes.data, bytes.len);
 }
 
 static uint16_t
@@ -227,7 +236,9 @@ write_message(uint32_t index, uint32_t subxid)
 		.transaction = index,
 		.subxid = subxid,
 		.generation = (int16_t) (sim_chance(90) ? 0 : (int) sim_random(4) - 1),
-		.key = (uint8_t) sim_random(SIM_KEYS + 1),
+		.key = sim.crowded && sim_chance(60)
+				   ? 1
+				   : (uint8_t) sim_random(SIM_KEYS + 1),
 		.omitted = sim_chance(15),
 		.broken = sim_chance(2),
 	};
@@ -237,6 +248,8 @@ write_message(uint32_t index, uint32_t subxid)
 			message->routes |= (uint8_t) (1 << r);
 	if (sim_chance(5))
 		message->poison = (uint8_t) sim_random(1 << SIM_ROUTES);
+	if (sim.crowded && sim_chance(10))
+		message->stubborn_ms = sim.now_ms + (int64_t) sim_random(1500);
 	*ARRAY_PUSH(t) = sim.messages.count;
 }
 
@@ -325,12 +338,13 @@ commit(uint32_t index)
 			  t->visible ? "" : ", not visible yet",
 			  (unsigned long long) t->end);
 	for (uint32_t i = 0; sim.verbose && !sim.large && i < t->count; i++)
-		sim_story("  message %lld key %d routes %x%s%s%s%s",
+		sim_story("  message %lld key %d routes %x%s%s%s%s%s",
 				  (long long) t->items[i], sim_message(t->items[i])->key,
 				  sim_message(t->items[i])->routes,
 				  sim_message(t->items[i])->ghost ? " ghost" : "",
 				  sim_message(t->items[i])->omitted ? " omitted" : "",
 				  sim_message(t->items[i])->poison ? " poison" : "",
+				  sim_message(t->items[i])->stubborn_ms > 0 ? " stubborn" : "",
 				  sim_message(t->items[i])->broken ? " broken" : "");
 }
 

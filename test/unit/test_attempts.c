@@ -97,7 +97,7 @@ test_held_back(void)
 	finish("held back");
 }
 
-/* Past ROUTE_ROWS_MAX nothing more is parked, nor sent that might be. */
+/* Past ROUTE_HELD_MAX nothing is sent that might be one more. */
 static void
 test_rows_full(void)
 {
@@ -111,10 +111,9 @@ test_rows_full(void)
 	message(1, "a", 1, false);
 	turn(0);
 	message(2, "b", 1, false);
-	for (int64_t id = 3; id < ROUTE_ROWS_MAX + 100; id++)
-		message(id, "a", 1, false);
+	add_rows(1, 3, ROUTE_HELD_MAX + 1);
 	answer(1, OUTCOME_TRANSIENT);
-	is_int(route->nrows, ROUTE_ROWS_MAX, "so many rows and no more");
+	is_int(route->nrows, ROUTE_HELD_MAX, "so many rows and no more");
 	is_int(nout, 0, "another key waits until there is room");
 	settle_and_go_on();
 	turn(1000);

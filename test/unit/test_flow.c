@@ -43,7 +43,7 @@ op_fetch(void *arg, FetchBatch *batch)
 }
 
 static void
-op_read_backlog(void *arg, Route *route, int64_t after)
+op_read_backlog(void *arg, Backlog *backlog, int64_t after)
 {
 	(void) arg, (void) route, (void) after;
 }

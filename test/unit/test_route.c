@@ -18,7 +18,7 @@ test_went_back(void)
 						 .error = "held back"};
 
 	start(1, true);
-	add_rows(1, 101, 100 + ROUTE_ROWS_MAX - 1);
+	add_rows(1, 101, 100 + ROUTE_HELD_MAX - 1);
 	message(1, "a", 1, false);
 	message(2, "a", 1, false);
 	turn(0);
@@ -114,7 +114,7 @@ static void
 test_first_gate(void)
 {
 	prepare(1, false);
-	engine_backlog_summary(&engine, 1, 1, 1);
+	engine_backlog_summary(&engine, 1, NULL, 1, 1);
 	engine_begin_stream(&engine, 100, false);
 	engine_snapshot(&engine, 100, false);
 	turn(0);
@@ -185,7 +185,7 @@ test_row_before_row(void)
 					.status = PARKED_FAILED};
 
 	prepare(1, false);
-	engine_backlog_summary(&engine, 1, 1, 1);
+	engine_backlog_summary(&engine, 1, NULL, 1, 1);
 	engine_row(&engine, &row, now_ms + 10);
 	begin();
 	give_segment(1, 1, 1, 1, 1);

@@ -131,15 +131,15 @@ test_hold_reads_nothing(void)
 
 	prepare(2, false);
 	engine_row(&engine, &row, now_ms);
-	engine_backlog_summary(&engine, 2, 1, 3);
+	engine_backlog_summary(&engine, 2, NULL, 1, 3);
 	engine_begin_stream(&engine, 100, true);
 	engine_snapshot(&engine, 100, false);
 	turn(1000);
-	is_int(nfetching + backlogs_read, 0, "in a hold nothing is read");
+	is_int(nfetching + nreading, 0, "in a hold nothing is read");
 	engine_snapshot(&engine, 100, false);
 	turn(0);
 	is_int(nfetching, 1, "after it the row is");
-	is_int(backlogs_read, 1, "and the backlog");
+	is_int(nreading, 1, "and the backlog");
 	finish("hold");
 }
 
@@ -165,7 +165,7 @@ test_missing_route(void)
 	engine_routes_read(&engine);
 	turn(0);
 	settle_and_go_on();
-	is_int(backlogs_read, 1, "one that is not there takes its backlog");
+	is_int(nreading, 1, "one that is not there takes its backlog");
 	is_int(route_of(1)->spec.state, SPEC_DROPPED, "to its end");
 	finish("missing route");
 }
@@ -210,9 +210,9 @@ test_budget_of_window(void)
 
 	prepare(1, false);
 	engine.budget = 100;
-	engine_backlog_summary(&engine, 1, 1, 3);
+	engine_backlog_summary(&engine, 1, NULL, 1, 3);
 	begin();
-	is_int(backlogs_read, 1, "the backlog is read");
+	is_int(nreading, 1, "the backlog is read");
 	give_ids(1, 1, ids, 3);
 	is_int(fetching[0]->count, 3, "what is within the budget");
 	give_bodies(NULL, "a payload that takes up what there is of memory and "
@@ -228,7 +228,7 @@ test_budget_exceeded(void)
 
 	prepare(2, false);
 	engine.budget = 10;
-	engine_backlog_summary(&engine, 2, 1, 3);
+	engine_backlog_summary(&engine, 2, NULL, 1, 3);
 	begin();
 	message(9, NULL, 1, false);
 	turn(0);
@@ -266,13 +266,13 @@ test_paused(void)
 	prepare(1, false);
 	spec.state = SPEC_PAUSED;
 	engine_route(&engine, &spec, false);
-	engine_backlog_summary(&engine, 1, 1, 3);
+	engine_backlog_summary(&engine, 1, NULL, 1, 3);
 	begin();
-	is_int(backlogs_read, 0, "of a paused route nothing is read");
+	is_int(nreading, 0, "of a paused route nothing is read");
 	spec.state = SPEC_ACTIVE;
 	engine_route(&engine, &spec, false);
 	turn(0);
-	is_int(backlogs_read, 1, "until it goes on");
+	is_int(nreading, 1, "until it goes on");
 	finish("paused");
 }
 
@@ -293,7 +293,7 @@ static void
 test_gate(void)
 {
 	prepare(1, false);
-	engine_backlog_summary(&engine, 1, 1, 3);
+	engine_backlog_summary(&engine, 1, NULL, 1, 3);
 	begin();
 	ok(engine_wants_pause(&engine), "an ending backlog stops the stream");
 	turn(ENGINE_GATE_MS);

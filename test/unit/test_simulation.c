@@ -28,7 +28,6 @@
 #define SECONDS_MAX 300 /* for one seed, on however slow a machine */
 
 Sim sim;
-SimWindows sim_windows;
 static jmp_buf failed;
 
 /* ---------- dice, story ---------- */
@@ -96,34 +95,6 @@ on_abort(int number)
 
 /* ---------- a world ---------- */
 
-static uint32_t
-either(uint32_t preset, uint32_t least, uint32_t most)
-{
-	return sim_chance(30) ? preset
-						  : least + (uint32_t) sim_random(most - least + 1);
-}
-
-/* Small ones are where the modes change; the product's are tried as well. */
-static void
-choose_windows(void)
-{
-	bool large = sim.large;
-
-	sim_windows = (SimWindows){
-		.lane = either(16384, large ? 500 : 4, large ? 2000 : 20),
-		.lane_ms = either(5000, 100, 1000),
-		.lane_short = either(64, 1, 4),
-		.rows = either(10000, 4, 12),
-		.items = either(2048, large ? 100 : 2, large ? 500 : 6),
-		.items_short = either(16, 1, 2),
-		.segment = either(1000, large ? 100 : 1, large ? 500 : 5),
-		.pour = either(20000, large ? 500 : 1, large ? 2000 : 8),
-		.facts = either(1000, 1, 10),
-	};
-	if (sim_windows.items_short > sim_windows.items)
-		sim_windows.items_short = sim_windows.items;
-}
-
 static void
 make_world(uint64_t seed, bool verbose)
 {
@@ -134,12 +105,15 @@ make_world(uint64_t seed, bool verbose)
 	sim.random = seed * UINT64_C(0x2545f4914f6cdd1d) + 1;
 	sim.verbose = verbose;
 	sim.large = sim_random(1000) == 0;
-	sim.messages_max = sim.large ? 6000 : 2 + (uint32_t) sim_random(29);
+	sim.crowded = !sim.large && sim_chance(25);
+	sim.messages_max = sim.large	 ? 6000
+					   : sim.crowded ? 30 + (uint32_t) sim_random(100)
+									 : 2 + (uint32_t) sim_random(29);
 	sim.wal = 1000;
 	sim.now_ms = 1000;
 	sim.wall_ms = INT64_C(1000000000000);
 	sim.relay = &sim.relays[0];
-	choose_windows();
+	sim_choose_windows();
 	sim.transient = percents[sim_random(4)];
 	sim.invisible = percents[sim_random(4)];
 	sim.streamed = sim_chance(50) ? 30 : 0;
@@ -308,6 +282,7 @@ calm_down(int except)
 		if (sim.routes[r].spec.state == SPEC_PAUSED && r != except)
 			sim.routes[r].spec.state = SPEC_ACTIVE;
 		sim.routes[r].down = sim.routes[r].down && r == except;
+		sim.routes[r].down_key = 0;
 	}
 	if (sim.relay->drain_until_ms != 0)
 	{
@@ -382,7 +357,23 @@ check_quiet(int except, int64_t most_ms)
 
 #define ISOLATED_MS 36000000 /* more than the clock may have stepped */
 
-/* A route that is down, hangs or is paused holds up nobody and no WAL. */
+/* For ever; where the order is kept, it is one message that is tried. */
+static bool
+one_key_down(int r)
+{
+	SimRoute *route = &sim.routes[r];
+
+	calm_down(-1);
+	if (!route->spec.ordered || route->loose || route->keeps_order)
+		return false;
+	route->down_key = 1 + (uint8_t) sim_random(SIM_KEYS);
+	route->spec.max_attempts = INT_MAX;
+	route->spec.retry_max_ms = 60000;
+	sim_ask_routes();
+	return true;
+}
+
+/* A route or key that is down, hangs or is paused holds up nobody else. */
 static void
 isolate(void)
 {
@@ -391,7 +382,7 @@ isolate(void)
 	calm_down(r);
 	if (!sim.routes[r].exists || sim.routes[r].spec.state == SPEC_DROPPED)
 		return;
-	switch (sim_random(3))
+	switch (sim_random(4))
 	{
 		case 0:
 			sim.routes[r].down = true;
@@ -399,6 +390,10 @@ isolate(void)
 		case 1:
 			sim.faults++; /* what is under way goes again in the end */
 			sim.relay->sinks[r].hung = true;
+			break;
+		case 2:
+			if (!one_key_down(r))
+				return;
 			break;
 		default:
 			sim.routes[r].spec.state = SPEC_PAUSED;
@@ -417,7 +412,9 @@ run_seed(uint64_t seed, bool verbose, int limit)
 	make_world(seed, verbose);
 	if (setjmp(failed) != 0)
 		return false; /* its memory is lost; so is the test */
-	steps = 50 + (int) sim_random(sim.large ? 20000 : 1000);
+	steps = 50 + (int) sim_random(sim.large		? 20000
+								  : sim.crowded ? 6000
+												: 1000);
 	for (int i = 0; i < steps && i < limit; i++)
 		step();
 	if (sim_chance(15))

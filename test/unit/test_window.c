@@ -12,7 +12,7 @@ static void
 start_missing(void)
 {
 	prepare(1, false);
-	engine_backlog_summary(&engine, 1, 1, 3);
+	engine_backlog_summary(&engine, 1, NULL, 1, 3);
 	begin();
 	give_segment(1, 1, 1, 1, 3);
 	turn(0);
@@ -106,7 +106,7 @@ test_evict(void)
 	is_int(route_of(1)->circuit.state, CIRCUIT_OPEN, "the circuit is open");
 	is_int(route_of(1)->lane_count, 1, "the last one stood in the tail");
 	settle_now();
-	is_int(route_of(1)->backlog_ids, 2, "and is written with the one before");
+	is_int(route_of(1)->backlog.ids, 2, "and is written with the one before");
 	finish("evict");
 }
 
