@@ -26,7 +26,8 @@ Control, not logged:
     GET /_state                                       counts by path
 
 Each request to P uses up the next entry; with none left it is "200".  An
-entry that ends in "*" is never used up.  Entries:
+entry that ends in "*" is never used up.  The script of "P#KEY" is for those
+requests to P that have this Outbox-Message-Key.  Entries:
 
     STATUS[:retry-after=V][:location=V][:body=TEXT]   e.g. 429:retry-after=3
     hang            takes the request, never answers
@@ -96,6 +97,9 @@ class Script:
         self.todo[path] = deque(behaviour)
 
     def next(self, path, headers):
+        of_key = path + "#" + headers.get("outbox-message-key", "")
+        if of_key in self.todo:
+            path = of_key
         self.seen[path] += 1
         if path == self.poison and "x-poison" in headers:
             return "422"
