@@ -43,14 +43,16 @@ LEFT JOIN LATERAL (
 	LIMIT 1) AS s ON true;
 COMMENT ON VIEW outbox.messages IS 'one row for each message and route, with its status; ask by id';
 
-/* The heads of backlog and waiting rows stand for all: both are in order. */
+/* The heads of backlogs and waiting rows stand for all: they are in order. */
 CREATE FUNCTION outbox.oldest(route smallint) RETURNS timestamptz
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT min(m.create_time) FROM outbox.message AS m WHERE m.id = ANY (ARRAY[
-		(SELECT b.first_id FROM outbox.backlog AS b WHERE b.route_id = route
+		(SELECT b.first_id FROM outbox.backlog AS b WHERE b.route_id = route AND b.key_hash IS NULL
 		 ORDER BY b.seq LIMIT 1),
+		(SELECT b.first_id FROM outbox.backlog AS b WHERE b.route_id = route AND b.key_hash IS NOT NULL
+		 ORDER BY b.run, b.pos LIMIT 1),
 		(SELECT w.message_id FROM outbox.parked AS w WHERE w.route_id = route
 			AND w.status IN ('NEW', 'CLAIMED', 'FAILED')
 		 ORDER BY w.run, w.pos LIMIT 1)]);
@@ -165,8 +167,8 @@ BEGIN ATOMIC
 			   m.shard_id, octet_length(m.payload), m.routes)
 	FROM outbox.message AS m WHERE m.id = message
 	UNION ALL
-	SELECT b.create_time, b.route_id, 'backlog', format('segment %s, element %s', b.seq,
-		array_position(b.ids, message) - 1)
+	SELECT b.create_time, b.route_id, 'backlog', format('segment %s%s, element %s', b.seq,
+		CASE WHEN b.key_hash IS NOT NULL THEN ' of its key' END, array_position(b.ids, message) - 1)
 		|| CASE WHEN b.done @> array_position(b.ids, message) - 1 THEN ', left' ELSE ', waits' END
 	FROM outbox.backlog AS b
 	WHERE int8range(b.first_id, b.last_id, '[]') @> message AND message = ANY (b.ids)

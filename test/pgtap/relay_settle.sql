@@ -35,7 +35,7 @@ LANGUAGE sql AS $$
 		'retry_count', 1, 'next_retry_ms', 1700000000123, 'error', 'boom')))
 $$;
 
-SELECT plan(37);
+SELECT plan(43);
 
 /* Who is refused. */
 SELECT throws_ok($$SELECT outbox_settle(run + 1, system_identifier, timeline, NULL, NULL, NULL, NULL)
@@ -72,12 +72,12 @@ CREATE TABLE test.segment AS SELECT
 	'{"backlog": [{"route": 1, "seq": 7, "generation": 0, "pos": 100, "ids": [5, 4, 8]}]}'::jsonb AS facts;
 SELECT test.settle(facts) FROM test.segment \g /dev/null
 SELECT test.settle(facts) FROM test.segment \g /dev/null
-SELECT results_eq($$SELECT seq, generation, run, pos, ids, done FROM outbox_backlog(1::smallint, 0, 9)$$,
+SELECT results_eq($$SELECT seq, generation, run, pos, ids, done FROM outbox_backlog(1::smallint, NULL, 0, 9)$$,
 	$$SELECT 7::bigint, 0::smallint, run, 100::bigint, '{5,4,8}'::bigint[], '{}'::int4multirange FROM test.run$$,
 	'a segment, said twice');
 SELECT is(first_id || '-' || last_id, '4-8', 'least and greatest id') FROM outbox.backlog;
-SELECT is_empty($$SELECT outbox_backlog(1::smallint, 7, 9)$$, 'none after it');
-SELECT is_empty($$SELECT outbox_backlog(2::smallint, 0, 9)$$, 'none of the other route');
+SELECT is_empty($$SELECT outbox_backlog(1::smallint, NULL, 7, 9)$$, 'none after it');
+SELECT is_empty($$SELECT outbox_backlog(2::smallint, NULL, 0, 9)$$, 'none of the other route');
 SELECT test.settle('{"progress": [{"route": 1, "seq": 7, "done": "{[0,1)}"},
 	{"route": 1, "seq": 7, "done": "{[2,3)}"}]}') \g /dev/null
 SELECT is(done, '{[0,1),[2,3)}'::int4multirange, 'progress of one segment, twice in a call') FROM outbox.backlog;
@@ -85,6 +85,28 @@ SELECT test.settle('{"progress": [{"route": 1, "seq": 7, "done": "{[1,2)}"}]}') 
 SELECT is_empty('SELECT FROM outbox.backlog', 'a segment that is wholly done is gone');
 SELECT lives_ok($$SELECT test.settle('{"progress": [{"route": 1, "seq": 7, "done": "{[1,2)}"}]}')$$,
 	'said again: nothing to do');
+
+/* Backlogs of keys, in the numbers of their route. */
+SELECT test.settle('{"backlog": [{"route": 1, "seq": 8, "generation": 0, "pos": 103, "ids": [4, 5]},
+	{"route": 1, "key_hash": -7, "seq": 9, "generation": 0, "run": 1, "pos": 50, "ids": [6, 7]},
+	{"route": 1, "key_hash": 8, "seq": 10, "generation": 0, "run": 1, "pos": 60, "ids": [8]},
+	{"route": 1, "key_hash": -7, "seq": 11, "generation": 0, "run": 1, "pos": 70, "ids": [9]},
+	{"route": 2, "key_hash": -7, "seq": 1, "generation": 0, "run": 1, "pos": 50, "ids": [6]}]}') \g /dev/null
+SELECT results_eq($$SELECT seq, ids FROM outbox_backlog(1::smallint, NULL, 0, 9)$$,
+	$$VALUES (8::bigint, '{4,5}'::bigint[])$$, 'the backlog of the route has none of its keys''');
+SELECT results_eq($$SELECT seq, run, pos, ids FROM outbox_backlog(1::smallint, -7, 0, 9)$$,
+	$$VALUES (9::bigint, 1::bigint, 50::bigint, '{6,7}'::bigint[]), (11, 1, 70, '{9}')$$,
+	'that of a key, with run and pos of its first messages');
+SELECT is((SELECT array_agg(seq) FROM outbox_backlog(1::smallint, -7, 0, 1)), '{9}', 'so many of them');
+SELECT is((SELECT array_agg(seq) FROM outbox_backlog(1::smallint, -7, 9, 9)), '{11}', 'and those after one');
+SELECT test.settle('{"progress": [{"route": 1, "seq": 9, "done": "{[0,1)}"}]}') \g /dev/null
+SELECT results_eq('SELECT * FROM outbox_backlog_summary()',
+	'VALUES (1::smallint, -7, 11::bigint, 2::bigint), (1::smallint, 8, 10, 1), (1::smallint, NULL, 8, 2), (2::smallint, -7, 1, 1)',
+	'the summary has each');
+SELECT test.settle('{"progress": [{"route": 1, "seq": 8, "done": "{[0,2)}"}, {"route": 1, "seq": 9, "done": "{[1,2)}"},
+	{"route": 1, "seq": 10, "done": "{[0,1)}"}, {"route": 1, "seq": 11, "done": "{[0,1)}"},
+	{"route": 2, "seq": 1, "done": "{[0,1)}"}]}') \g /dev/null
+SELECT is_empty('SELECT FROM outbox.backlog', 'they end like the others');
 
 /* Parked. */
 SELECT test.settle(test.park(5, 'FAILED')) \g /dev/null

@@ -31,7 +31,7 @@ CREATE FUNCTION test.resolve(int8multirange) RETURNS void LANGUAGE sql AS $$
 	INSERT INTO outbox.resolved VALUES (0, $1, now(), 1)
 $$;
 
-SELECT plan(22);
+SELECT plan(23);
 
 SELECT is(test.unresolved(), NULL, 'an empty table');
 SELECT test.message(1, 20) \g /dev/null
@@ -47,6 +47,12 @@ SELECT results_eq('SELECT * FROM outbox_resolved()',
 INSERT INTO outbox.backlog VALUES (1, 1, 0, 1, 1, 2, 13, '{13,12,2}', '{[0,1)}');
 SELECT is(test.unresolved(), '0 5-6 {1,2}; 0 11-11 {1,2}; 0 12-12 {2}; 0 13-14 {1,2}',
 	'a route that has the message in its backlog is not in U');
+/* Route 1 of 12 moves to the backlog of its key, in one settle. */
+INSERT INTO outbox.backlog (route_id, key_hash, seq, generation, run, pos, first_id, last_id, ids)
+VALUES (1, -7, 2, 0, 1, 1, 12, 12, '{12}');
+UPDATE outbox.backlog SET done = '{[0,2)}' WHERE seq = 1;
+SELECT is(test.unresolved(), '0 5-6 {1,2}; 0 11-11 {1,2}; 0 12-12 {2}; 0 13-14 {1,2}',
+	'nor is one that has it in the backlog of a key');
 /* Both routes of 6 are parked, in whatever status. */
 INSERT INTO outbox.parked (message_id, route_id, generation, shard_id, status)
 VALUES (6, 1, 0, 0, 'DEAD'), (6, 2, 0, 0, 'CANCELLED'), (14, 2, 0, 0, 'NEW');

@@ -36,7 +36,7 @@ CREATE FUNCTION test.status(bigint) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(concat_ws(' ', route, status), ', ' ORDER BY route_id) FROM outbox.messages WHERE id = $1
 $$;
 
-SELECT plan(31);
+SELECT plan(33);
 
 SELECT is(test.status(1), 'one NEW, two NEW', 'NEW at first');
 SELECT test.settle('{[1,2)}') \g /dev/null
@@ -65,7 +65,13 @@ SELECT columns_are('outbox', 'messages', '{id,generation,shard_id,route_id,route
 /* Out of the segment, which still has another. */
 SELECT test.settle('{}', '{"progress": [{"route": 1, "seq": 1, "done": "{[0,1)}"}]}') \g /dev/null
 SELECT is(test.status(2), 'one SENT, two SENT', 'SENT once it has left the backlog');
+SELECT is(detail, 'segment 1, element 0, left', 'a backlog in words') FROM outbox_trace(2) WHERE event = 'backlog';
 SELECT is(test.status(3), 'one NEW, two FAILED', 'its neighbour waits');
+SELECT test.settle('{}', '{"progress": [{"route": 1, "seq": 1, "done": "{[1,2)}"}], "backlog": [{"route": 1,
+	"key_hash": 5, "seq": 2, "generation": 0, "run": 1, "pos": 2, "ids": [3]}]}') \g /dev/null
+SELECT is(test.status(3), 'one NEW, two FAILED', 'NEW in the backlog of its key');
+SELECT is(detail, 'segment 2 of its key, element 0, waits', 'which its story tells')
+FROM outbox_trace(3) WHERE event = 'backlog';
 SELECT test.settle('{}', '{"unpark": [{"id": 3, "route": 2}]}') \g /dev/null
 SELECT is(test.status(3), 'one NEW, two SENT', 'SENT when a retry was delivered');
 
@@ -74,7 +80,7 @@ SELECT results_eq('SELECT route, kind, state, backlog, new, claimed, failed, dea
 	$$VALUES ('one', 'http', 'active', 1::bigint, 0::bigint, 1::bigint, 1::bigint, 0::bigint, 1::bigint, 'third'),
 		('two', 'kafka', 'active', 0, 1, 0, 0, 1, 0, 'second')$$, 'counts by route');
 SELECT is((SELECT now() - oldest_age FROM outbox_status() WHERE route = 'one'),
-	(SELECT create_time FROM outbox.message WHERE id = 2), 'how long the oldest waits');
+	(SELECT create_time FROM outbox.message WHERE id = 3), 'how long the oldest waits');
 
 SELECT outbox_route_drop('two') \g /dev/null
 SELECT is((SELECT state FROM outbox_status() WHERE route = 'two'), 'dropped', 'a dropped route shows while it has something');
@@ -103,7 +109,6 @@ SELECT is((SELECT string_agg(event || ' ' || coalesce(route, '-'), ', ' ORDER BY
 	'CLAIMED one, DEAD two, attempt two, enqueued -, resolved -', 'the story of a message');
 SELECT is(detail, '1: PERMANENT, status 404, 2.500 ms: no', 'an attempt in words')
 FROM outbox_trace(4) WHERE event = 'attempt';
-SELECT is(detail, 'segment 1, element 0, left', 'a backlog in words') FROM outbox_trace(2) WHERE event = 'backlog';
 SELECT is_empty('SELECT outbox_trace(99)', 'no message, no story');
 
 SELECT results_eq('SELECT name, state, ordering, retry_initial_ms, retry_max_ms, retry_multiplier, max_attempts,
