@@ -54,6 +54,7 @@ circuit_failed(Circuit *circuit, int64_t id, int64_t now_ms)
 		return true; /* was under way when it opened */
 	if (circuit->state == CIRCUIT_PROBING)
 	{
+		circuit->probes++;
 		open_circuit(circuit, now_ms);
 		return true;
 	}

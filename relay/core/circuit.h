@@ -34,6 +34,7 @@ typedef struct Circuit
 	CircuitState state;
 	int failures;                 /* entries used in failed */
 	int64_t failed[CIRCUIT_TRIP]; /* ids */
+	uint32_t probes;              /* that failed, one after the other */
 	int64_t probe_delay_ms;
 	int64_t probe_at_ms; /* while OPEN */
 } Circuit;

@@ -73,12 +73,16 @@ wake_shared(Route *route)
 	}
 }
 
-/* Over the budget what is there goes first; but what is due is always read. */
+/*
+ * Over the budget what is there goes first, if it may; but what is due is
+ * always read.
+ */
 static bool
 may_load(const Route *route)
 {
 	return !engine_over_budget(route->engine) ||
-		   (route->inflight == 0 && TAILQ_EMPTY(&route->ready));
+		   (route->inflight == 0 &&
+			!lane_has_next(route, route_is_full(route)));
 }
 
 static bool

@@ -93,7 +93,7 @@ struct Key
 	struct RowList rows;
 	uint32_t nrows;
 	Backlog *backlog; /* of its own, behind the rows; NULL: none */
-	Key *next; /* in the bucket */
+	Key *next;        /* in the bucket */
 };
 
 /* item_set_segment: it has got a place in a segment of the backlog. */

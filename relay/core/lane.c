@@ -155,8 +155,7 @@ lane_append(Route *route, Item *item)
 	TAILQ_INSERT_TAIL(&item->key->items, item, in_key);
 	if (item->key->next_item == NULL)
 		item->key->next_item = item;
-	if (item->key->backlog != NULL &&
-		!backlog_is_caught_up(item->key->backlog))
+	if (item->key->backlog != NULL && !backlog_is_caught_up(item->key->backlog))
 		backlog_take(route, item); /* rule behind */
 	else
 		lane_wake(route, item->key);
@@ -181,6 +180,12 @@ first_ready(const Route *route, bool held_only)
 	while (item != NULL && held_only && item->row == NULL && !item->of_key)
 		item = TAILQ_NEXT(item, in_state);
 	return item;
+}
+
+bool
+lane_has_next(const Route *route, bool held_only)
+{
+	return first_ready(route, held_only) != NULL;
 }
 
 Item *

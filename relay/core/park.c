@@ -246,6 +246,51 @@ start_retry(Route *route, Row *row)
 	lane_set_state(route, item, ITEM_READING);
 }
 
+static bool
+has_due_row(const Route *route)
+{
+	const Row *row = due_first(&route->due);
+
+	return route->nretries > 0 ||
+		   (row != NULL && row->due_ms <= route->engine->now_ms);
+}
+
+/* What is in the backlog may all be behind rows: then its turn is over. */
+static int64_t
+late_ms(const Route *route)
+{
+	return route->circuit.probe_at_ms + CIRCUIT_PROBE_MIN_MS;
+}
+
+int64_t
+park_probe_ms(const Route *route)
+{
+	const Row *row = due_first(&route->due);
+	int64_t now_ms = route->engine->now_ms;
+
+	if (route->circuit.probe_at_ms > now_ms)
+		return route->circuit.probe_at_ms;
+	if (row != NULL && row->due_ms > now_ms)
+		return row->due_ms;
+	if (row != NULL && late_ms(route) > now_ms)
+		return late_ms(route);
+	return INT64_MAX;
+}
+
+bool
+park_may_probe(const Route *route, bool row)
+{
+	bool rows_turn = has_due_row(route);
+
+	if (!circuit_may_send(&route->circuit, (int) route->inflight,
+						  route->engine->now_ms))
+		return false;
+	if (rows_turn && route_backlog_count(route) > 0)
+		rows_turn = route->circuit.probes % 2 == 0 ||
+					route->engine->now_ms >= late_ms(route);
+	return rows_turn == row;
+}
+
 uint32_t
 park_allowed(const Route *route)
 {
@@ -253,10 +298,7 @@ park_allowed(const Route *route)
 		return 0;
 	if (route->circuit.state == CIRCUIT_CLOSED)
 		return (uint32_t) route->spec.concurrency;
-	return circuit_may_send(&route->circuit, (int) route->inflight,
-							route->engine->now_ms)
-			   ? 1
-			   : 0;
+	return park_may_probe(route, true) ? 1 : 0;
 }
 
 void

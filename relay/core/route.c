@@ -337,7 +337,13 @@ transient(Route *route, Item *item, const Outcome *outcome)
 	if (circuit_failed(&route->circuit, item->message->id, engine->now_ms))
 	{
 		route->stats.circuit_opened += before == CIRCUIT_CLOSED;
-		return_item(route, item);
+		/* another one has to be the next probe: it may fail by itself */
+		if (before == CIRCUIT_PROBING)
+			park_item(route, item, PARKED_FAILED,
+					  route->circuit.probe_at_ms - engine->now_ms,
+					  outcome->error);
+		else
+			return_item(route, item);
 		route_to_backlog(route);
 		route->evict = true;
 		return;
@@ -492,8 +498,7 @@ route_next_ms(const Route *route)
 	if (route->reread_ms > 0 && route->reread_ms < next)
 		next = route->reread_ms;
 	if (route->circuit.state == CIRCUIT_OPEN && route->inflight == 0 &&
-		route->circuit.probe_at_ms > route->engine->now_ms &&
-		route->circuit.probe_at_ms < next)
-		next = route->circuit.probe_at_ms;
+		park_probe_ms(route) < next)
+		next = park_probe_ms(route);
 	return next;
 }

@@ -222,6 +222,8 @@ extern void lane_wake(Route *route, Key *key);
  * held_only: a retry or one of a key's backlog.
  */
 extern Item *lane_next(Route *route, bool held_only);
+/* lane_has_next: there may be one. */
+extern bool lane_has_next(const Route *route, bool held_only);
 extern void lane_put_back(Route *route, Item *item);
 /* lane_recall: it and all of its key behind it have to be called up again. */
 extern void lane_recall(Route *route, Item *item);
@@ -249,6 +251,13 @@ extern void park_wake(Route *route, Row *row);
 extern void park_retry(Route *route, Item *item);
 /* park_run: makes items of the rows that are due. */
 extern void park_run(Route *route);
+/*
+ * park_may_probe: with the circuit open, is it a row's turn to be the probe
+ * (or the backlog's)?  By turns, so that what always fails hides nothing.
+ */
+extern bool park_may_probe(const Route *route, bool row);
+/* park_probe_ms: when there may be a probe that there is not now. */
+extern int64_t park_probe_ms(const Route *route);
 /* park_allowed: how many retries may be in memory now. */
 extern uint32_t park_allowed(const Route *route);
 extern void park_settled(Route *route);

@@ -35,10 +35,7 @@ window_size(const Backlog *backlog)
 	if (!route_able(route) || route->engine->hold)
 		return 0;
 	if (route->circuit.state != CIRCUIT_CLOSED)
-		return circuit_may_send(&route->circuit, (int) route->inflight,
-								route->engine->now_ms)
-				   ? 1
-				   : 0;
+		return park_may_probe(route, false) ? 1 : 0;
 	if (backlog->key != NULL)
 		return is_short ? WINDOW_KEY_ITEMS_SHORT : WINDOW_KEY_ITEMS;
 	return is_short ? WINDOW_ITEMS_SHORT : WINDOW_ITEMS;
@@ -55,8 +52,8 @@ is_turn_over(const Backlog *backlog)
 static bool
 has_room(const Backlog *backlog)
 {
-	uint32_t used = backlog->key != NULL ? backlog->nitems
-										 : backlog->route->lane_count;
+	uint32_t used =
+		backlog->key != NULL ? backlog->nitems : backlog->route->lane_count;
 
 	return used + backlog->nloading < window_size(backlog) &&
 		   !is_turn_over(backlog);

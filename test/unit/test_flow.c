@@ -45,7 +45,7 @@ op_fetch(void *arg, FetchBatch *batch)
 static void
 op_read_backlog(void *arg, Backlog *backlog, int64_t after)
 {
-	(void) arg, (void) route, (void) after;
+	(void) arg, (void) backlog, (void) after;
 }
 
 static void

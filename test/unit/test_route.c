@@ -247,6 +247,50 @@ test_stall(void)
 	finish("stall");
 }
 
+/* What always fails is not the only one that is tried while a circuit is open. */
+static void
+test_probe_turns(void)
+{
+	FactPark row = {.id = 1, .route_id = 1, .run = 1, .status = PARKED_FAILED};
+	Route *route;
+
+	prepare(1, false);
+	route = route_of(1);
+	engine_row(&engine, &row, now_ms);
+	engine.hold = false;
+	route->circuit = (Circuit){.state = CIRCUIT_OPEN, .probe_at_ms = now_ms};
+	ok(park_may_probe(route, true) && !park_may_probe(route, false),
+	   "a row is the probe where there is no backlog");
+	route->backlog.ids = 1;
+	ok(park_may_probe(route, true), "and at first where there is one");
+	route->circuit.probes = 1;
+	ok(!park_may_probe(route, true) && park_may_probe(route, false),
+	   "after one that failed it is the backlog's turn");
+	is_int(park_probe_ms(route), now_ms + CIRCUIT_PROBE_MIN_MS,
+		   "which is over a little later");
+	engine_clock(&engine, park_probe_ms(route), 0);
+	ok(park_may_probe(route, true), "when it has offered none");
+	route->backlog.ids = 0;
+	finish("probe");
+}
+
+/* The probe that failed is a row then, and no attempt of it is used up. */
+static void
+test_probe_fails(void)
+{
+	start(1, false);
+	message(1, "a", 1, false);
+	turn(0);
+	route_of(1)->circuit.state = CIRCUIT_PROBING;
+	answer(1, OUTCOME_TRANSIENT);
+	turn(ENGINE_SETTLE_MS);
+	ok(settling != NULL && settling->parks.count == 1 &&
+		   settling->parks.items[0].status == PARKED_FAILED,
+	   "a probe that fails makes place for another");
+	is_int(settling->parks.items[0].retry_count, 0, "without an attempt");
+	finish("probe fails");
+}
+
 int
 main(void)
 {
@@ -261,5 +305,7 @@ main(void)
 	test_unreadable_later();
 	test_drain();
 	test_first_gate();
+	test_probe_turns();
+	test_probe_fails();
 	return tap_done();
 }
