@@ -11,13 +11,23 @@
  * A backlog that is nearly drained can only end if nothing is added for a
  * moment: hold up the stream for as long as that takes, within bounds.
  */
+static bool
+is_ending(const Route *route)
+{
+	if (!route_is_well(route))
+		return false;
+	if (route->mode == ROUTE_STREAM)
+		return backlog_is_ending(route);
+	return route_backlog_count(route) <= 2 * TAIL_SEGMENT;
+}
+
 void
 flow_gate(Engine *engine)
 {
 	bool ending = false;
 
 	for (Route *route = engine->routes; route != NULL; route = route->next)
-		if (route_is_ending(route))
+		if (is_ending(route))
 			ending = true;
 	if (!ending || engine->phase != ENGINE_RUN)
 	{
@@ -149,7 +159,7 @@ flow_next_ms(const Engine *engine)
 	{
 		int64_t at = INT64_MAX;
 
-		if (engine->phase == ENGINE_RUN && route_is_ending(route))
+		if (engine->phase == ENGINE_RUN && is_ending(route))
 			at = engine->gate_next_ms > engine->now_ms ? engine->gate_next_ms
 													   : engine->now_ms;
 		else if (engine->held && route->full)

@@ -141,8 +141,8 @@ route_to_backlog(Route *route)
 }
 
 /* Some way below full, so that it does not go to and fro. */
-static bool
-is_well(const Route *route)
+bool
+route_is_well(const Route *route)
 {
 	return route->known && route->spec.state == SPEC_ACTIVE &&
 		   route->circuit.state == CIRCUIT_CLOSED &&
@@ -155,21 +155,11 @@ may_stream(const Route *route)
 {
 	const Backlog *backlog = &route->backlog;
 
-	return route->mode == ROUTE_BACKLOG && is_well(route) &&
+	return route->mode == ROUTE_BACKLOG && route_is_well(route) &&
 		   route_backlog_count(route) == 0 &&
 		   STAILQ_EMPTY(&backlog->segments) && !backlog->reading &&
 		   engine_is_complete(route->engine) && !route->engine->settling &&
 		   !engine_is_pouring(route->engine);
-}
-
-bool
-route_is_ending(const Route *route)
-{
-	if (!is_well(route))
-		return false;
-	if (route->mode == ROUTE_STREAM)
-		return backlog_is_ending(route);
-	return route_backlog_count(route) <= 2 * TAIL_SEGMENT;
 }
 
 /* ---------- taking ---------- */

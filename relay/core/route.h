@@ -200,8 +200,8 @@ extern int64_t route_next_ms(const Route *route);
 extern int64_t route_backlog_count(const Route *route);
 /* route_is_full: no more may fail than is held already. */
 extern bool route_is_full(const Route *route);
-/* route_is_ending: a backlog would end if nothing came for a moment. */
-extern bool route_is_ending(const Route *route);
+/* route_is_well: it may send, and holds little enough to stream. */
+extern bool route_is_well(const Route *route);
 
 /* ---- flight.c ---- */
 
