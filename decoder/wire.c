@@ -19,8 +19,6 @@
 #define MESSAGE_FIXED (8 + 2 + 2 + 8 + 2 + 7 * 4 + 2 + 1 + 4)
 #define RUN_FIXED (2 + 2 + 8 + 8)
 
-#define SHARD_MAX 1023
-
 /* Writing */
 
 static void
@@ -462,7 +460,7 @@ wire_message_read(WireReader *reader, WireMessage *message)
 		!get_i16(reader, &message->generation) ||
 		!get_i16(reader, &message->shard_id))
 		return false;
-	if (message->shard_id < 0 || message->shard_id > SHARD_MAX)
+	if (message->shard_id < 0 || message->shard_id > WIRE_SHARD_MAX)
 		return refuse(reader, "shard id out of range");
 	return get_i64(reader, &message->create_time) &&
 		   get_routes(reader, &message->nroutes, message->routes) &&

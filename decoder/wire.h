@@ -27,6 +27,7 @@
 /* A payload longer than this is left out of the frame: payload_omitted. */
 #define WIRE_PAYLOAD_MAX 32768
 
+#define WIRE_SHARD_MAX 1023
 #define WIRE_ROUTES_MAX 256
 #define WIRE_HEADERS_MAX 64
 

@@ -5,8 +5,7 @@
  */
 #include "rows.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,12 +55,82 @@ rows_start(const PGresult *result, StartRow *start)
 	return rows_lsn(result, 0, 2, &start->position);
 }
 
-static SpecState
-state_of(const char *name)
+/* Which of the words it is; false: none of them. */
+static bool
+rows_word(const PGresult *result, int row, int column,
+		  const char *const words[], int n, int *index)
 {
-	if (strcmp(name, "active") == 0)
-		return SPEC_ACTIVE;
-	return strcmp(name, "dropped") == 0 ? SPEC_DROPPED : SPEC_PAUSED;
+	for (*index = 0; *index < n; ++*index)
+		if (strcmp(text(result, row, column), words[*index]) == 0)
+			return true;
+	return false;
+}
+
+/* All of the value, or false: half of a URL is another URL. */
+static bool
+rows_text(const PGresult *result, int row, int column, char *to, size_t size)
+{
+	size_t len = strlen(text(result, row, column));
+
+	if (len >= size)
+		return false;
+	memcpy(to, text(result, row, column), len + 1);
+	return true;
+}
+
+static bool
+rows_positive(const PGresult *result, int row, int column, int32_t *value)
+{
+	int64_t number = rows_int(result, row, column);
+
+	*value = (int32_t) number;
+	return number > 0 && number <= INT32_MAX;
+}
+
+static bool
+route_words(const PGresult *result, int row, RouteSpec *spec)
+{
+	static const char *const kinds[] = {
+		[SPEC_HTTP] = "http",
+		[SPEC_KAFKA] = "kafka",
+	};
+	static const char *const states[] = {
+		[SPEC_ACTIVE] = "active",
+		[SPEC_PAUSED] = "paused",
+		[SPEC_DROPPED] = "dropped",
+	};
+	static const char *const orderings[] = {"none", "key"};
+	static const char *const traces[] = {"failures", "all"};
+	int kind, state, ordering, trace;
+
+	if (!rows_word(result, row, 2, kinds, 2, &kind) ||
+		!rows_word(result, row, 4, states, 3, &state) ||
+		!rows_word(result, row, 5, orderings, 2, &ordering) ||
+		!rows_word(result, row, 13, traces, 2, &trace))
+		return false;
+	spec->kind = (SpecKind) kind;
+	spec->state = (SpecState) state;
+	spec->ordered = ordering == 1;
+	spec->trace_all = trace == 1;
+	return true;
+}
+
+static bool
+route_numbers(const PGresult *result, int row, RouteSpec *spec)
+{
+	int32_t id;
+
+	spec->retry_multiplier = strtod(text(result, row, 8), NULL);
+	if (!rows_positive(result, row, 0, &id) || id > INT16_MAX ||
+		!(spec->retry_multiplier >= 1)) /* nor is it NaN */
+		return false;
+	spec->id = (int16_t) id;
+	return rows_positive(result, row, 6, &spec->retry_initial_ms) &&
+		   rows_positive(result, row, 7, &spec->retry_max_ms) &&
+		   rows_positive(result, row, 9, &spec->max_attempts) &&
+		   rows_positive(result, row, 10, &spec->timeout_ms) &&
+		   rows_positive(result, row, 11, &spec->connect_timeout_ms) &&
+		   rows_positive(result, row, 12, &spec->concurrency);
 }
 
 bool
@@ -70,30 +139,20 @@ rows_route(const PGresult *result, int row, RouteSpec *spec)
 	if (PQnfields(result) != ROUTE_COLUMNS)
 		return false;
 	memset(spec, 0, sizeof(*spec));
-	spec->id = (int16_t) rows_int(result, row, 0);
-	snprintf(spec->name, sizeof(spec->name), "%s", text(result, row, 1));
-	spec->kind =
-		strcmp(text(result, row, 2), "kafka") == 0 ? SPEC_KAFKA : SPEC_HTTP;
-	snprintf(spec->target, sizeof(spec->target), "%s", text(result, row, 3));
-	spec->state = state_of(text(result, row, 4));
-	spec->ordered = strcmp(text(result, row, 5), "key") == 0;
-	spec->retry_initial_ms = (int32_t) rows_int(result, row, 6);
-	spec->retry_max_ms = (int32_t) rows_int(result, row, 7);
-	spec->retry_multiplier = strtod(text(result, row, 8), NULL);
-	spec->max_attempts = (int32_t) rows_int(result, row, 9);
-	spec->timeout_ms = (int32_t) rows_int(result, row, 10);
-	spec->connect_timeout_ms = (int32_t) rows_int(result, row, 11);
-	spec->concurrency = (int32_t) rows_int(result, row, 12);
-	spec->trace_all = strcmp(text(result, row, 13), "all") == 0;
-	return true;
+	return rows_text(result, row, 1, spec->name, sizeof(spec->name)) &&
+		   rows_text(result, row, 3, spec->target, sizeof(spec->target)) &&
+		   route_words(result, row, spec) && route_numbers(result, row, spec);
 }
 
 bool
 rows_waiting(const PGresult *result, int row, FactPark *park)
 {
-	int status = parked_status_of(text(result, row, 7));
+	int status;
 
-	if (PQnfields(result) != WAITING_COLUMNS || status < 0)
+	if (PQnfields(result) != WAITING_COLUMNS)
+		return false;
+	status = parked_status_of(text(result, row, 7));
+	if (status < 0)
 		return false;
 	memset(park, 0, sizeof(*park));
 	park->id = rows_int(result, row, 0);
@@ -111,32 +170,90 @@ rows_waiting(const PGresult *result, int row, FactPark *park)
 	return true;
 }
 
-/* The next number of an array or multirange in text form; false at its end. */
+/* ---------- arrays and multiranges in text form ---------- */
+
+typedef struct List
+{
+	const char *at;
+	char before; /* what stands before the next element */
+} List;
+
 static bool
-next_number(const char **at, int64_t *number)
+take(List *list, char expected)
+{
+	if (*list->at != expected)
+		return false;
+	list->at++;
+	return true;
+}
+
+static bool
+take_number(List *list, int64_t *number)
 {
 	char *end;
 
-	while (**at != '\0' && **at != '-' && (**at < '0' || **at > '9'))
-		(*at)++;
-	if (**at == '\0')
+	if (*list->at != '-' && (*list->at < '0' || *list->at > '9'))
 		return false;
-	*number = strtoll(*at, &end, 10);
-	*at = end;
+	errno = 0;
+	*number = strtoll(list->at, &end, 10);
+	if (errno != 0 || end == list->at)
+		return false;
+	list->at = end;
 	return true;
+}
+
+static void
+list_begin(List *list, const char *at)
+{
+	*list = (List){at, '{'};
+}
+
+/* "{1,2}": the next element; false when there is none, or it is not one. */
+static bool
+list_number(List *list, int64_t *number)
+{
+	List next = *list;
+
+	if (!take(&next, list->before) || !take_number(&next, number))
+		return false;
+	*list = (List){next.at, ','};
+	return true;
+}
+
+/* "{[1,2),[5,7)}": likewise. */
+static bool
+list_range(List *list, int64_t *first, int64_t *end)
+{
+	List next = *list;
+
+	if (!take(&next, list->before) || !take(&next, '[') ||
+		!take_number(&next, first) || !take(&next, ',') ||
+		!take_number(&next, end) || !take(&next, ')') || *first >= *end)
+		return false;
+	*list = (List){next.at, ','};
+	return true;
+}
+
+/* That was all of it. */
+static bool
+list_end(List *list)
+{
+	return (list->before == ',' || take(list, '{')) && take(list, '}') &&
+		   *list->at == '\0';
 }
 
 bool
 rows_run(const PGresult *result, int row, WireRun *run)
 {
-	const char *at = text(result, row, 1);
+	List list;
 	int64_t route;
 
 	if (PQnfields(result) != RUN_COLUMNS)
 		return false;
 	run->generation = (int16_t) rows_int(result, row, 0);
 	run->nroutes = 0;
-	while (next_number(&at, &route))
+	list_begin(&list, text(result, row, 1));
+	while (list_number(&list, &route))
 	{
 		if (run->nroutes == WIRE_ROUTES_MAX)
 			return false;
@@ -144,15 +261,16 @@ rows_run(const PGresult *result, int row, WireRun *run)
 	}
 	run->first = rows_int(result, row, 2);
 	run->last = rows_int(result, row, 3);
-	return run->first <= run->last;
+	return list_end(&list) && run->first <= run->last;
 }
 
 bool
 rows_segment(const PGresult *result, int row, Segment *segment, IdSet *done)
 {
 	FACTS_ARRAY(int64_t) ids = {0};
-	const char *at;
+	List list;
 	int64_t first, end;
+	bool good;
 
 	if (PQnfields(result) != SEGMENT_COLUMNS)
 		return false;
@@ -162,15 +280,22 @@ rows_segment(const PGresult *result, int row, Segment *segment, IdSet *done)
 	segment->generation = (int16_t) rows_int(result, row, 1);
 	segment->run = rows_int(result, row, 2);
 	segment->pos = rows_int(result, row, 3);
-	at = text(result, row, 4);
-	while (next_number(&at, &first))
+	list_begin(&list, text(result, row, 4));
+	while (list_number(&list, &first))
 		*ARRAY_PUSH(&ids) = first;
+	good = list_end(&list);
+	list_begin(&list, text(result, row, 5));
+	while (list_range(&list, &first, &end))
+		idset_add_range(done, first, end - 1);
+	good = list_end(&list) && good;
 	segment->ids = ids.items;
 	segment->nids = ids.count;
-	at = text(result, row, 5);
-	while (next_number(&at, &first) && next_number(&at, &end))
-		idset_add_range(done, first, end - 1);
-	return true;
+	if (!good)
+	{
+		ARRAY_RESET(&ids);
+		idset_reset(done);
+	}
+	return good;
 }
 
 /* ---------- binary ---------- */
@@ -303,6 +428,8 @@ rows_message(const PGresult *result, int row, WireMessage *message)
 	message->sharding_key = bytes_of(result, row, 10);
 	message->content_type = bytes_of(result, row, 11);
 	message->payload = bytes_of(result, row, 13);
-	return read_routes(bytes_of(result, row, 4), message) &&
+	return message->payload.data != NULL && message->shard_id >= 0 &&
+		   message->shard_id <= WIRE_SHARD_MAX &&
+		   read_routes(bytes_of(result, row, 4), message) &&
 		   read_headers(bytes_of(result, row, 12), message);
 }

@@ -30,10 +30,10 @@ extern bool rows_route(const PGresult *result, int row, RouteSpec *spec);
 /* rows_waiting: next_retry_ms is Unix, -1 when the row has no time. */
 extern bool rows_waiting(const PGresult *result, int row, FactPark *park);
 extern bool rows_run(const PGresult *result, int row, WireRun *run);
-/* rows_segment: segment->ids is to be freed, done to be reset. */
+/* rows_segment: when true, segment->ids is to be freed, done to be reset. */
 extern bool rows_segment(const PGresult *result, int row, Segment *segment,
 						 IdSet *done);
-/* rows_message: of a binary result; points into it. */
+/* rows_message: of a binary result; points into it.  The id is always set. */
 extern bool rows_message(const PGresult *result, int row, WireMessage *message);
 
 extern int64_t rows_int(const PGresult *result, int row, int column);

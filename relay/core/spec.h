@@ -12,8 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SPEC_NAME_MAX 64 /* with the final NUL */
-#define SPEC_TARGET_MAX 2048
+/* With the final NUL; sql/route.sql allows no longer ones. */
+#define SPEC_NAME_MAX 64
+#define SPEC_TARGET_MAX 2049
 
 typedef enum SpecKind
 {
