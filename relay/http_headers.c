@@ -307,13 +307,15 @@ void
 http_timestamp(int64_t time_us, char *text, size_t size)
 {
 	int64_t us = time_us % 1000000;
-	time_t seconds;
+	time_t seconds = (time_t) (time_us / 1000000);
 	struct tm tm;
 	size_t len;
 
 	if (us < 0)
+	{
 		us += 1000000;
-	seconds = (time_t) ((time_us - us) / 1000000);
+		seconds--;
+	}
 	gmtime_r(&seconds, &tm);
 	len = strftime(text, size, "%Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(text + len, size - len, ".%06dZ", (int) us);

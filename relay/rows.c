@@ -413,12 +413,16 @@ read_headers(WireBytes bytes, WireMessage *message)
 bool
 rows_message(const PGresult *result, int row, WireMessage *message)
 {
+	bool finite;
+
 	if (PQnfields(result) != MESSAGE_COLUMNS)
 		return false;
 	message->id = integer(result, row, 0, 8);
 	message->generation = (int16_t) integer(result, row, 1, 2);
 	message->shard_id = (int16_t) integer(result, row, 2, 2);
-	message->create_time = integer(result, row, 3, 8) + POSTGRES_EPOCH_US;
+	/* infinity is past the end too */
+	finite = !__builtin_add_overflow(integer(result, row, 3, 8),
+									 POSTGRES_EPOCH_US, &message->create_time);
 	message->payload_omitted = false;
 	message->type = bytes_of(result, row, 5);
 	message->biz_key = bytes_of(result, row, 6);
@@ -428,7 +432,7 @@ rows_message(const PGresult *result, int row, WireMessage *message)
 	message->sharding_key = bytes_of(result, row, 10);
 	message->content_type = bytes_of(result, row, 11);
 	message->payload = bytes_of(result, row, 13);
-	return message->payload.data != NULL && message->shard_id >= 0 &&
+	return finite && message->payload.data != NULL && message->shard_id >= 0 &&
 		   message->shard_id <= WIRE_SHARD_MAX &&
 		   read_routes(bytes_of(result, row, 4), message) &&
 		   read_headers(bytes_of(result, row, 12), message);

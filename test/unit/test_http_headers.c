@@ -184,6 +184,8 @@ main(void)
 	test_lines();
 	test_refused();
 	test_retry_after();
+	http_timestamp(INT64_MIN, stamp, sizeof(stamp));
+	is_str(stamp, "-290308-12-21T19:59:05.224192Z", "the first of all times");
 	http_timestamp(-1, stamp, sizeof(stamp));
 	is_str(stamp, "1969-12-31T23:59:59.999999Z", "before 1970");
 	return tap_done();

@@ -261,6 +261,8 @@ static void
 test_message(void)
 {
 	static const uint8_t far[2] = {0x04, 0x00};
+	static const uint8_t infinity[8] = {0x7f, 0xff, 0xff, 0xff,
+										0xff, 0xff, 0xff, 0xff};
 	static const uint8_t two[20] = {[3] = 2};
 	PGresult *result = good_message();
 	WireMessage message;
@@ -272,6 +274,7 @@ test_message(void)
 	   "as it was written");
 	PQclear(result);
 	check_unreadable(13, NULL, 0, "without a payload");
+	check_unreadable(3, infinity, 8, "made at no time");
 	check_unreadable(2, far, 2, "of shard 1024");
 	check_unreadable(4, two, sizeof(two), "with a matrix of routes");
 	check_unreadable(4, "abc", 3, "with routes that are no array");
