@@ -82,10 +82,10 @@ class Scratch:
         return path
 
     def add(self, path, name):
-        """Copies a folder from outside to dir/name."""
+        """Copies a folder from outside to dir/name, unless it is there."""
         target = os.path.join(self.dir, name)
-        if not os.path.exists(target):
-            shutil.copytree(path, target)
+        if not os.path.exists(target) or not os.listdir(target):
+            shutil.copytree(path, target, dirs_exist_ok=True)
             if self.user:
                 self.own(target)
         return target

@@ -185,18 +185,26 @@ def suite_simulation(run):
 
 
 def suite_fuzz(run):
-    seconds = int(os.environ.get("FUZZ_SECONDS", "20"))
+    seconds = int(os.environ.get("FUZZ_SECONDS", "30"))
+    kept = os.environ.get("FUZZ_CORPUS")
 
     def fuzz(source, program):
         name = os.path.basename(source)[len("fuzz_"):-len(".c")]
         found = run.scratch.make("found-" + name)
+        bad = run.scratch.make("bad-" + name)
         seeds = os.path.join(run.scratch.tree, "test/fuzz/corpus", name)
+        if kept and os.path.isdir(os.path.join(kept, name)):
+            run.scratch.add(os.path.join(kept, name), "found-" + name)
         status = run.scratch.run(
             [program, "-max_total_time=%d" % seconds, "-rss_limit_mb=1024",
              "-max_len=70000", "-timeout=10", "-verbosity=0",
-             "-artifact_prefix=" + found + "/", found]
+             "-artifact_prefix=" + bad + "/", found]
             + ([seeds] if os.path.isdir(seeds) else []),
             run.log(source), timeout=seconds + 120)
+        shutil.copytree(bad, run.logs, dirs_exist_ok=True)
+        if kept:
+            shutil.copytree(found, os.path.join(kept, name),
+                            dirs_exist_ok=True)
         return Result(source, int(status == 0), int(status != 0),
                       run.log(source))
 
