@@ -9,6 +9,7 @@
 #	make mutate		breaks the product on purpose, each time a test must turn red;
 #					ONLY="name ..." for some of them
 #	make coverage	what the tests reach of the pure core: all of it
+#	make model		the recovery protocol's model in full, see doc/model
 #	make bench		the first figures
 #	make torture	random faults under a random load: SEED=n MINUTES=m
 #	make format, make lint, make clean
@@ -104,6 +105,10 @@ mutate:
 	@$(install_deps) build test
 	@test/mutate/run
 
+model:
+	@$(install_deps) model
+	@test/model
+
 bench:
 	@$(install_deps) build test kafka bench
 	@$(MAKE) -s DEPS=no all install-server WERROR='$(WERROR)'
@@ -115,4 +120,5 @@ torture: verify-deps
 	@SEED='$(SEED)' MINUTES='$(MINUTES)' KAFKA='$(KAFKA)' test/torture/torture
 
 .PHONY: all deps extension decoder relay install install-server clean format \
-	lint coverage demo-deps demo verify-deps verify verify-matrix mutate bench torture
+	lint coverage demo-deps demo verify-deps verify verify-matrix mutate \
+	model bench torture

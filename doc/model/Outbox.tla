@@ -65,7 +65,7 @@ Route(backlog, rows, had, pos) ==
    way to the tails.  deferred: of the stream, resolved, to be said when the
    pour has ended.  settling: the settle that is out. *)
 Down == [up |-> FALSE, epoch |-> 0, phase |-> "RUN", hold |-> FALSE,
-         early |-> FALSE, start |-> 0, passed |-> 0, xid |-> 0, horizon |-> 0,
+         gap |-> FALSE, early |-> FALSE, start |-> 0, passed |-> 0, xid |-> 0, horizon |-> 0,
          unresolved |-> {}, resolved |-> {}, open |-> {}, pour |-> <<>>,
          deferred |-> {}, settling |-> <<>>,
          routes |-> [r \in Routes |-> Route(<<>>, NoRow, {}, NoPos)]]
@@ -209,6 +209,7 @@ Had(d, r) ==
 BeginAt(w, d) ==
   LET gap == slot.confirmed > d.P /\ On("hold") IN
   [w EXCEPT !.phase = IF gap THEN "WAIT" ELSE "PASS", !.hold = gap,
+     !.gap = gap,
      !.start = slot.confirmed, !.passed = slot.confirmed,
      !.xid = IF gap THEN N + 1 ELSE 0,
      !.resolved = d.resolved \cup w.open \cup Set(w.pour),
@@ -291,6 +292,7 @@ PassL(i) ==
   /\ Recovered(w) \/ w.hold
   /\ relay' = [relay EXCEPT ![i] =
        [w EXCEPT !.pour = Sorted(rec), !.hold = FALSE, !.early = FALSE,
+          !.gap = w.early,
           !.phase = IF w.early THEN "WAIT" ELSE "RUN",
           !.horizon = 0, !.unresolved = {},
           !.resolved = IF w.early THEN @ ELSE {},
@@ -402,10 +404,12 @@ Load(i, r) ==
        /\ \A j \in 1..(k-1) : q.backlog[j] \in taken
        /\ Keep(i, r, [q EXCEPT !.lane = Append(@, q.backlog[k])])
   /\ UNCHANGED <<stable, sent, fails>>
-(* may_stream *)
+(* may_stream.  engine_is_complete: nothing has to go before what the stream
+   brings. *)
+Complete(w) == w.phase = "RUN" \/ (w.phase = "PASS" /\ ~w.gap)
 ToStream(i, r) ==
   LET w == relay[i]  q == w.routes[r] IN
-  /\ lease = i /\ w.phase = "RUN" /\ w.settling = <<>> /\ w.pour = <<>>
+  /\ lease = i /\ Complete(w) /\ w.settling = <<>> /\ w.pour = <<>>
   /\ q.mode = "BACKLOG" /\ q.backlog = <<>> /\ q.tail = <<>> /\ q.lane = <<>>
   /\ Keep(i, r, [q EXCEPT !.mode = "STREAM"])
   /\ UNCHANGED <<stable, sent, fails>>

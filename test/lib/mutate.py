@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import mutants
 import mutate_report
-from mutate_unit import DEFINES, UnitRunner
+from mutate_unit import SUITES as UNIT_SUITES, UnitRunner
 from scratch import ROOT, Scratch
 from suites import JOBS, read
 
@@ -27,7 +27,7 @@ Found = namedtuple("Found", "name verdict by seconds")
 
 SIGNS = (
     (r"^not ok \d+ - (.*)", "%s"),
-    (r"^# seed \d+: ([^;]*)", "%s"),
+    (r"^# seed \d+(?: after \d+ steps)?: ([^;\n]*)", "%s"),
     (r"Assertion `(.*)' failed", "assert(%s)"),
     (r"ERROR: AddressSanitizer: ([\w-]+)", "AddressSanitizer: %s"),
     (r"ERROR: (LeakSanitizer: .*)", "%s"),
@@ -67,7 +67,7 @@ class Work:
         return path
 
     def is_unit(self, mutation):
-        return all(suite in DEFINES for suite in mutation.suites())
+        return all(suite in UNIT_SUITES for suite in mutation.suites())
 
     def test(self, mutation, red):
         """(status, log): 0 green, "broken" not built, else red."""

@@ -35,10 +35,10 @@ see it, then:
 When it survives, the missing test is the point: write it, and see that it is
 red with the mutation and green without. A change that cannot be seen from
 outside (an equivalent one) is not a mutation; leave it out.
-`make mutate SUITE=unit` runs those that a suite is to find. `small` is suite
-unit with the sizes of the core that `test/unit/test_simulation.c` names; the
-number behind `test_simulation` is how many schedules it may take. Mutations of the server parts
-are installed into a copy of PostgreSQL's folders, never into the system's.
+`make mutate SUITE=unit` runs those that a suite is to find; the number
+behind `test_simulation` is how many schedules it may take. Mutations of the
+server parts are installed into a copy of PostgreSQL's folders, never into the
+system's.
 """
 
 

@@ -15,35 +15,35 @@ import threading
 import suites
 from scratch import pg_config
 
-# The sizes with which the simulation finds more, see test_simulation.c.
-SMALL = (" -DROUTE_LANE_MAX=6 -DROUTE_ROWS_MAX=8 -DWINDOW_ITEMS=4"
-         " -DWINDOW_ITEMS_SHORT=2 -DTAIL_SEGMENT=3 -DENGINE_POUR_IDS=5"
-         " -DROUTE_FETCH_MAX=4 -DENGINE_SETTLE_FACTS=8")
-DEFINES = {"unit": "", "sink": "", "small": SMALL}
+SUITES = ("unit", "sink", "simulation")
 TIMEOUT = 300
 
 
 class Programs:
-    """The archive and the test objects of one set of defines."""
+    """The archive and the test objects, for the tests of unit and sink."""
 
-    def __init__(self, scratch, defines):
-        self.run = suites.Run(scratch, "unit" if not defines else "small")
+    name = "unit"
+    flags = suites.SANITIZE.split()
+
+    def __init__(self, scratch):
+        self.run = suites.Run(scratch, self.name)
         self.scratch, self.lock = scratch, threading.Lock()
-        self.flags = (suites.SANITIZE + defines).split()
         self.objects = {}
-        self.archive, self.log = suites.build_archive(
-            self.run, "cc", suites.SANITIZE + defines)
+        self.archive, log = self.build()
         if self.archive is None:
-            raise RuntimeError("nothing could be built, see " + self.log)
+            raise RuntimeError("nothing could be built, see " + log)
         self.libraries = subprocess.check_output(
             ["pkg-config", "--libs", "libcurl", "rdkafka", "libevent", "inih",
              "jansson", "libsystemd"], text=True).split() + [
                  "-L" + pg_config("libdir"), "-lpq", "-lm", "-lpthread"]
 
-    def compile(self, source, program, log, includes=()):
+    def build(self):
+        return suites.build_archive(self.run, "cc", suites.SANITIZE)
+
+    def compile(self, source, program, log):
         command = ["cc", *suites.CFLAGS, *self.flags, "-w",
-                   '-DOUTBOX_VERSION="0"', *includes, "-Irelay",
-                   "-Irelay/core", "-Idecoder", "-Iextension", "-Itest/unit",
+                   '-DOUTBOX_VERSION="0"', "-Irelay", "-Irelay/core",
+                   "-Idecoder", "-Iextension", "-Itest/unit",
                    "-I" + pg_config("includedir"), "-c", "-o", program, source]
         return self.scratch.run(command, log) == 0
 
@@ -64,6 +64,29 @@ class Programs:
              *self.libraries], log) == 0
 
 
+class Simulation(Programs):
+    """The core with windows that vary, see sim_windows.h."""
+
+    name = "simulation"
+    flags = Programs.flags + ["-include", "test/unit/sim_windows.h"]
+
+    def build(self):
+        folder = self.scratch.make("simulation")
+        log = self.run.log("build")
+        sources = ["decoder/wire.c", "extension/murmur2.c"] + [
+            os.path.relpath(name, self.scratch.tree)
+            for pattern in ("relay/core/*.c", "test/unit/sim_*.c")
+            for name in self.run.files(pattern, every=True)]
+        objects = [os.path.join(folder, os.path.basename(name) + ".o")
+                   for name in sources]
+        good = self.run.each(
+            lambda pair: self.compile(*pair, log), zip(sources, objects))
+        archive = os.path.join(folder, "all.a")
+        done = all(good) and self.scratch.run(
+            ["ar", "rcs", archive, *objects], log) == 0
+        return (archive if done else None), log
+
+
 class UnitRunner:
     """Runs tests of test/unit on the code as it is and as it is mutated."""
 
@@ -71,11 +94,11 @@ class UnitRunner:
         self.scratch, self.lock, self.programs = scratch, threading.Lock(), {}
 
     def programs_for(self, suite):
-        defines = DEFINES[suite]
+        kind = Simulation if suite == "simulation" else Programs
         with self.lock:
-            if defines not in self.programs:
-                self.programs[defines] = Programs(self.scratch, defines)
-            return self.programs[defines]
+            if kind not in self.programs:
+                self.programs[kind] = kind(self.scratch)
+            return self.programs[kind]
 
     def mutant(self, mutation, programs, place, log):
         """The object of the changed file; None: it does not compile."""

@@ -16,6 +16,7 @@ import time
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
+import model
 from scratch import ROOT, Cluster, Scratch, pg_config, pgxs
 
 Result = namedtuple("Result", "name passed failed log")
@@ -230,6 +231,18 @@ def suite_coverage(run):
     return [run.tap("coverage", ["test/coverage"])]
 
 
+def suite_model(run):
+    """The small configs, and every rule switched off."""
+    results = []
+
+    def tell(kind, what, good, _, log):
+        name = what.name if kind == "config" else " ".join(what)
+        results.append(Result(name, int(good), int(not good), log))
+
+    model.check_all(run.logs, tell, model.QUICK)
+    return results
+
+
 def suite_shell(run):
     files = run.files("test/shell/run_*.sh") + run.files("test/oracle/test_*.py")
     return run.each(lambda name: run.tap(name, [name]), files)
@@ -370,6 +383,7 @@ SUITES = {
     "simulation": (suite_simulation, "test/unit"),
     "coverage": (suite_coverage, "test/unit"),
     "fuzz": (suite_fuzz, "test/fuzz"),
+    "model": (suite_model, "doc/model"),
     "shell": (suite_shell, "test/shell"),
     "sql": (suite_sql, "test/sql/sql"),
     "pgtap": (suite_pgtap, "test/pgtap"),

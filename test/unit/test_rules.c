@@ -57,17 +57,23 @@ test_stalled(void)
 static void
 test_drain(void)
 {
-	start(1, false);
+	FactPark row = {.id = 9, .route_id = 1, .status = PARKED_FAILED, .run = 1};
+
+	prepare(1, false);
+	engine_row(&engine, &row, now_ms);
+	run();
 	message(1, NULL, 1, false);
 	turn(0);
 	engine_drain(&engine);
+	give_bodies("a", "p");
 	message(2, NULL, 1, false);
 	turn(0);
-	is_int(nout, 1, "a drain takes nothing new to the sink");
-	ok(!engine_idle(&engine), "and waits for what is under way");
+	is_int(nout, 1, "a drain takes nothing new to the sink, no retry either");
+	settle_and_go_on();
+	settle_and_go_on();
+	ok(!engine_idle(&engine), "it waits for what is under way");
 	answer(1, OUTCOME_OK);
 	ok(!engine_idle(&engine), "and for the settle");
-	settle_and_go_on();
 	settle_and_go_on();
 	ok(engine_idle(&engine), "then it is over");
 	finish("drain");
