@@ -266,7 +266,7 @@ def append_regress_log(place, base, log):
                            read(name).splitlines()[-40:])
 
 
-def prove(run, files, jobs):
+def prove(run, files, jobs, **more):
     relay = build_relay(run)
     broken = [] if relay else [Result("build", 0, 1, run.log("build"))]
 
@@ -277,7 +277,7 @@ def prove(run, files, jobs):
                          env={"OUTBOX_RELAY": relay or "false", "TESTDIR": place,
                               "TESTDATADIR": place + "/data",
                               "TESTLOGDIR": place + "/log"},
-                         cwd=place)
+                         cwd=place, **more)
         if result.failed == 0:
             shutil.rmtree(place, ignore_errors=True)
         else:
@@ -293,6 +293,10 @@ def prove(run, files, jobs):
 
 def suite_relay(run):
     return prove(run, run.files("test/t/*.pl"), JOBS)
+
+
+def suite_core(run):
+    return prove(run, run.files("test/core/*.pl"), 1, timeout=3 * 3600)
 
 
 def suite_docs(run):
@@ -391,7 +395,10 @@ SUITES = {
     "relay": (suite_relay, "test/t"),
     "kafka": (suite_kafka, "test/t_kafka"),
     "sink": (suite_sink, "test/unit"),
+    "core": (suite_core, "test/core"),
 }
+# Needs a server that has its own tests with it.
+ONLY_BY_NAME = ["core"]
 
 
 def show_failed(result):
@@ -436,7 +443,7 @@ def main(names):
     scratch = Scratch()
     good = bad = 0
     try:
-        for name in names or SUITES:
+        for name in names or [n for n in SUITES if n not in ONLY_BY_NAME]:
             counts = run_suite(scratch, name)
             good, bad = good + counts[0], bad + counts[1]
     finally:
