@@ -79,7 +79,7 @@ begin_window(Route *route)
 	route->window_ok = route->stats.outcomes[OUTCOME_OK];
 }
 
-/* Until it is known better a route keeps up. */
+/* Until it is known better a route keeps up: its sink may just be starting. */
 static void
 look_at(Route *route)
 {
@@ -92,11 +92,10 @@ look_at(Route *route)
 		begin_window(route);
 		return;
 	}
-	if (route->engine->now_ms - route->window_ms < FLOW_WINDOW_MS)
+	if (route->engine->now_ms - route->window_ms < FLOW_TURNOVER_MS)
 		return;
 	delivered = route->stats.outcomes[OUTCOME_OK] - route->window_ok;
-	route->keeps_up =
-		delivered * (FLOW_TURNOVER_MS / FLOW_WINDOW_MS) >= route->lane_count;
+	route->keeps_up = delivered >= route->lane_count;
 	begin_window(route);
 }
 
@@ -163,7 +162,7 @@ flow_next_ms(const Engine *engine)
 			at = engine->gate_next_ms > engine->now_ms ? engine->gate_next_ms
 													   : engine->now_ms;
 		else if (engine->held && route->full)
-			at = route->window_ms + FLOW_WINDOW_MS;
+			at = route->window_ms + FLOW_TURNOVER_MS;
 		if (at < next)
 			next = at;
 	}

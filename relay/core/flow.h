@@ -25,8 +25,7 @@
 /* Another route with less than this to do would soon have nothing. */
 #define FLOW_WORK(lane_max) (FLOW_FULL(lane_max) / 8 + 1)
 
-/* How fast a route delivers is looked at so often; and what is enough. */
-#define FLOW_WINDOW_MS 500
+/* In this time a route that keeps up delivers as much as is in its lane. */
 #define FLOW_TURNOVER_MS 2000
 
 /* flow_took: the lane has one more. */

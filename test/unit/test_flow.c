@@ -190,7 +190,7 @@ test_waits(void)
 	ok(engine_wants_pause(&engine), "a full one is looked at before the next");
 	turn(0);
 	ok(engine_wants_pause(&engine), "and the stream waits for it");
-	is_int(engine_next_ms(&engine), now_ms + FLOW_WINDOW_MS,
+	is_int(engine_next_ms(&engine), now_ms + FLOW_TURNOVER_MS,
 		   "but not without looking again");
 	answer(1, FULL / 2, OUTCOME_OK);
 	ok(engine_wants_pause(&engine), "until half of it");
@@ -221,7 +221,7 @@ test_slow(void)
 	messages(1, 1, FULL);
 	turn(0);
 	answer(1, 2, OUTCOME_OK);
-	turn(FLOW_WINDOW_MS - 1);
+	turn(FLOW_TURNOVER_MS - 1);
 	ok(engine_wants_pause(&engine), "a route is given a moment to show");
 	turn(1);
 	ok(!engine_wants_pause(&engine), "a slow one is not waited for");
@@ -238,11 +238,11 @@ test_keeps_up(void)
 	start(1, 100);
 	messages(1, 1, FULL);
 	turn(0);
-	answer(1, FULL / 4, OUTCOME_OK);
-	turn(FLOW_WINDOW_MS);
-	ok(engine_wants_pause(&engine), "a quarter of the lane in time is enough");
-	turn(FLOW_WINDOW_MS);
-	ok(!engine_wants_pause(&engine), "of each time");
+	answer(1, FULL / 2, OUTCOME_OK);
+	turn(FLOW_TURNOVER_MS);
+	ok(engine_wants_pause(&engine), "as much as is left, in time, is enough");
+	turn(FLOW_TURNOVER_MS);
+	ok(!engine_wants_pause(&engine), "but each time");
 	finish("keeps up");
 }
 
