@@ -8,6 +8,7 @@
  *
  * SPDX-License-Identifier: PostgreSQL
  */
+#include <endian.h>
 #include <string.h>
 
 #include "wire.h"
@@ -37,11 +38,9 @@ put_bytes(WireWriter *writer, const void *data, size_t len)
 static void
 put_uint(WireWriter *writer, uint64_t value, int width)
 {
-	uint8_t bytes[8];
+	uint64_t bytes = htobe64(value << (64 - 8 * width));
 
-	for (int i = 0; i < width; i++)
-		bytes[i] = (uint8_t) (value >> (8 * (width - 1 - i)));
-	put_bytes(writer, bytes, (size_t) width);
+	put_bytes(writer, &bytes, (size_t) width);
 }
 
 static void
@@ -235,19 +234,20 @@ refuse(WireReader *reader, const char *error)
 	return false;
 }
 
-static bool
+/* width is a constant of each caller, so that the copy is one load */
+static inline bool
 get_uint(WireReader *reader, uint64_t *value, int width)
 {
-	uint64_t result = 0;
+	uint64_t bytes = 0;
 
 	*value = 0;
 	if (reader->error != NULL)
 		return false;
 	if ((size_t) width > reader->len - reader->pos)
 		return refuse(reader, "frame ends within a field");
-	for (int i = 0; i < width; i++)
-		result = result << 8 | reader->data[reader->pos++];
-	*value = result;
+	memcpy(&bytes, reader->data + reader->pos, (size_t) width);
+	reader->pos += (size_t) width;
+	*value = be64toh(bytes) >> (64 - 8 * width);
 	return true;
 }
 

@@ -98,9 +98,9 @@ add_text(HttpHeaders *headers, const char *name, const char *value)
 static void
 add_integer(HttpHeaders *headers, const char *name, int64_t value)
 {
-	char text[24];
+	char text[HTTP_INTEGER_SIZE];
 
-	snprintf(text, sizeof(text), "%" PRId64, value);
+	http_integer(value, text);
 	add_text(headers, name, text);
 }
 
@@ -261,9 +261,9 @@ add_content_type(HttpHeaders *headers, const WireMessage *message)
 static void
 add_ours(HttpHeaders *headers, const WireMessage *message, int attempt)
 {
-	char timestamp[40];
+	char timestamp[HTTP_TIMESTAMP_SIZE];
 
-	http_timestamp(message->create_time, timestamp, sizeof(timestamp));
+	http_timestamp(message->create_time, timestamp);
 	add_integer(headers, "Outbox-Message-Id", message->id);
 	add_encoded(headers, "Outbox-Message-Type", message->type);
 	add_encoded(headers, "Outbox-Message-Key", message->message_key);
@@ -303,22 +303,91 @@ http_headers_reset(HttpHeaders *headers)
 	memset(headers, 0, sizeof(*headers));
 }
 
-void
-http_timestamp(int64_t time_us, char *text, size_t size)
+/* At least width digits; these and the date are made for every message. */
+static char *
+put_digits(char *text, uint64_t value, int width)
 {
-	int64_t us = time_us % 1000000;
-	time_t seconds = (time_t) (time_us / 1000000);
-	struct tm tm;
-	size_t len;
+	char digits[20];
+	int n = 0;
+
+	while (value > 0 || n < width)
+	{
+		digits[n++] = (char) ('0' + value % 10);
+		value /= 10;
+	}
+	while (n > 0)
+		*text++ = digits[--n];
+	return text;
+}
+
+size_t
+http_integer(int64_t value, char text[HTTP_INTEGER_SIZE])
+{
+	char *end = text;
+
+	if (value < 0)
+		*end++ = '-';
+	end = put_digits(end, value < 0 ? -(uint64_t) value : (uint64_t) value, 1);
+	*end = '\0';
+	return (size_t) (end - text);
+}
+
+#define DAYS_OF_ERA 146097 /* 400 years */
+
+/*
+ * The date that is so many days after 1970-01-01, by H. Hinnant,
+ * chrono-Compatible Low-Level Date Algorithms: years begin in March.
+ */
+static char *
+put_date(char *text, int64_t days)
+{
+	int64_t since = days + 719468; /* 0000-03-01 */
+	int64_t era = (since >= 0 ? since : since - DAYS_OF_ERA + 1) / DAYS_OF_ERA;
+	int64_t day = since - era * DAYS_OF_ERA;
+	int64_t year =
+		(day - day / 1460 + day / 36524 - day / (DAYS_OF_ERA - 1)) / 365;
+	int64_t month;
+
+	day -= 365 * year + year / 4 - year / 100;
+	month = (5 * day + 2) / 153;
+	day -= (153 * month + 2) / 5 - 1;
+	month += month < 10 ? 3 : -9;
+	year += era * 400 + (month <= 2);
+	if (year < 0)
+		*text++ = '-';
+	text = put_digits(text, (uint64_t) (year < 0 ? -year : year), 4);
+	*text++ = '-';
+	text = put_digits(text, (uint64_t) month, 2);
+	*text++ = '-';
+	return put_digits(text, (uint64_t) day, 2);
+}
+
+#define US_OF_DAY (86400 * INT64_C(1000000))
+
+void
+http_timestamp(int64_t time_us, char text[HTTP_TIMESTAMP_SIZE])
+{
+	int64_t days = time_us / US_OF_DAY;
+	int64_t us = time_us % US_OF_DAY;
+	int64_t seconds;
 
 	if (us < 0)
 	{
-		us += 1000000;
-		seconds--;
+		us += US_OF_DAY;
+		days--;
 	}
-	gmtime_r(&seconds, &tm);
-	len = strftime(text, size, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(text + len, size - len, ".%06dZ", (int) us);
+	seconds = us / 1000000;
+	text = put_date(text, days);
+	*text++ = 'T';
+	text = put_digits(text, (uint64_t) (seconds / 3600), 2);
+	*text++ = ':';
+	text = put_digits(text, (uint64_t) (seconds / 60 % 60), 2);
+	*text++ = ':';
+	text = put_digits(text, (uint64_t) (seconds % 60), 2);
+	*text++ = '.';
+	text = put_digits(text, (uint64_t) (us % 1000000), 6);
+	*text++ = 'Z';
+	*text = '\0';
 }
 
 static int64_t

@@ -67,9 +67,14 @@ extern void http_headers_reset(HttpHeaders *headers);
 
 /*
  * http_timestamp: "2026-01-02T03:04:05.000006Z"; time in microseconds since
- * 1970-01-01 UTC.
+ * 1970-01-01 UTC, of any year that PostgreSQL has.
  */
-extern void http_timestamp(int64_t time_us, char *text, size_t size);
+#define HTTP_TIMESTAMP_SIZE 32
+extern void http_timestamp(int64_t time_us, char text[HTTP_TIMESTAMP_SIZE]);
+
+/* http_integer: in digits; returns how many bytes, the NUL left out. */
+#define HTTP_INTEGER_SIZE 21
+extern size_t http_integer(int64_t value, char text[HTTP_INTEGER_SIZE]);
 
 /*
  * http_retry_after: milliseconds to wait, 0 to HTTP_RETRY_AFTER_MAX_MS, from

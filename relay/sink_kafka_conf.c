@@ -191,7 +191,7 @@ headers_make(const Delivery *delivery)
 	header_add(headers, "outbox-tag", message->tag);
 	snprintf(text, sizeof(text), "%d", delivery->attempt);
 	rd_kafka_header_add(headers, "outbox-attempt", -1, text, -1);
-	http_timestamp(message->create_time, text, sizeof(text));
+	http_timestamp(message->create_time, text);
 	rd_kafka_header_add(headers, "outbox-timestamp", -1, text, -1);
 	header_add(headers, "content-type", message->content_type);
 	for (int i = 0; i < message->nheaders; i++)

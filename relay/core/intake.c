@@ -77,8 +77,10 @@ intake_resolved(Engine *engine, const Message *message)
 
 /* ---------- transactions ---------- */
 
+/* data: the message as it stands in the frame. */
 static void
-take(Engine *engine, const WireMessage *wire, int64_t commit_time)
+take(Engine *engine, const WireMessage *wire, const uint8_t *data, size_t len,
+	 int64_t commit_time)
 {
 	int16_t routes[WIRE_ROUTES_MAX];
 	Message *message;
@@ -92,8 +94,7 @@ take(Engine *engine, const WireMessage *wire, int64_t commit_time)
 	}
 	n = reconcile_remaining(engine, wire->id, wire->routes, wire->nroutes,
 							routes);
-	message = message_new(wire->id, wire->generation);
-	message_set_body(message, wire, &engine->bytes);
+	message = message_of_frame(wire, data, len, &engine->bytes);
 	message->commit_time = commit_time;
 	message->ticket = engine->ticket;
 	message->open = true;
@@ -120,9 +121,12 @@ transaction(Engine *engine, const WireFrame *frame, WireReader *reader)
 	}
 	for (uint32_t i = 0; i < frame->count; i++)
 	{
+		size_t begin = reader->pos;
+
 		if (!wire_message_read(reader, &wire))
 			return false;
-		take(engine, &wire, frame->commit_time);
+		take(engine, &wire, reader->data + begin, reader->pos - begin,
+			 frame->commit_time);
 	}
 	if (frame->flags & WIRE_LAST)
 	{

@@ -34,9 +34,13 @@ typedef struct Message
 /* message_new: with one reference and no body. */
 extern Message *message_new(int64_t id, int16_t generation);
 /*
- * message_set_body: copies; key and shard too. No body if it was omitted.
- * What it takes is added to *account until the message is freed.
+ * message_of_frame: the same with its body, data as it stands in a frame,
+ * unless that was omitted.  What it takes is added to *account until the
+ * message is freed.
  */
+extern Message *message_of_frame(const WireMessage *wire, const uint8_t *data,
+								 size_t len, int64_t *account);
+/* message_set_body: likewise, of one that was read from the table. */
 extern void message_set_body(Message *message, const WireMessage *wire,
 							 int64_t *account);
 /* message_set_unreadable: there will be no body, unless there is one. */

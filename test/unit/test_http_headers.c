@@ -8,6 +8,7 @@
 #include "http_headers.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "tap.h"
 
@@ -176,17 +177,64 @@ test_retry_after(void)
 	is_int(http_retry_after("1\0002", 3, NOW_US), -1, "a NUL within");
 }
 
+/* By the C library, which is right and slow. */
+static void
+expected_stamp(int64_t seconds, char *text, size_t size)
+{
+	time_t time = (time_t) seconds;
+	struct tm tm;
+
+	gmtime_r(&time, &tm);
+	strftime(text, size, "%Y-%m-%dT%H:%M:%S.000007Z", &tm);
+}
+
+static void
+test_timestamp(void)
+{
+	const int64_t first = INT64_C(-30610224000); /* 1000-01-01 */
+	const int64_t last = INT64_C(253402300799);  /* 9999-12-31 */
+	char stamp[HTTP_TIMESTAMP_SIZE];
+	char expected[64];
+	int wrong = 0;
+
+	/* every day, each at another second of it */
+	for (int64_t at = first; at <= last; at += 86401)
+	{
+		http_timestamp(at * 1000000 + 7, stamp);
+		expected_stamp(at, expected, sizeof(expected));
+		wrong += strcmp(stamp, expected) != 0;
+	}
+	is_int(wrong, 0, "the dates of nine thousand years");
+	http_timestamp(-1, stamp);
+	is_str(stamp, "1969-12-31T23:59:59.999999Z", "before 1970");
+	http_timestamp(INT64_MAX, stamp);
+	is_str(stamp, "294247-01-10T04:00:54.775807Z", "the last there can be");
+	http_timestamp(INT64_C(-210866803200) * 1000000, stamp);
+	is_str(stamp, "-4713-11-24T00:00:00.000000Z", "PostgreSQL's first");
+	http_timestamp(INT64_MIN, stamp);
+	is_str(stamp, "-290308-12-21T19:59:05.224192Z", "the first of all times");
+}
+
+static void
+test_integer(void)
+{
+	char text[HTTP_INTEGER_SIZE];
+
+	is_int((int64_t) http_integer(0, text), 1, "a digit");
+	is_str(text, "0", "nothing");
+	http_integer(INT64_MAX, text);
+	is_str(text, "9223372036854775807", "the greatest");
+	http_integer(INT64_MIN, text);
+	is_str(text, "-9223372036854775808", "the least");
+}
+
 int
 main(void)
 {
-	char stamp[40];
-
 	test_lines();
 	test_refused();
 	test_retry_after();
-	http_timestamp(INT64_MIN, stamp, sizeof(stamp));
-	is_str(stamp, "-290308-12-21T19:59:05.224192Z", "the first of all times");
-	http_timestamp(-1, stamp, sizeof(stamp));
-	is_str(stamp, "1969-12-31T23:59:59.999999Z", "before 1970");
+	test_timestamp();
+	test_integer();
 	return tap_done();
 }
