@@ -48,9 +48,8 @@ typedef struct SinkKafka
 	RouteSpec spec;
 	char topic[KAFKA_TOPIC_MAX]; /* "": the message's own */
 	rd_kafka_conf_t *conf;       /* copied for each producer */
-	rd_kafka_t *rk;              /* NULL: being given up or rebuilt */
-	rd_kafka_queue_t *queue;
-	int event_fd; /* librdkafka writes, the loop reads */
+	KafkaProducer producer;      /* none: being given up or rebuilt */
+	int event_fd;                /* librdkafka writes, the loop reads */
 	Watch *watch;
 	int grave_fd; /* a burial is over */
 	Watch *grave_watch;
@@ -91,16 +90,15 @@ flight_done(SinkKafka *sink, Flight *flight)
 static bool
 producer_make(SinkKafka *sink, char *err, size_t err_size)
 {
-	sink->rk =
-		kafka_producer(sink->conf, sink->event_fd, &sink->queue, err, err_size);
-	return sink->rk != NULL;
+	return kafka_producer(&sink->producer, sink->conf, sink->topic,
+						  sink->event_fd, err, err_size);
 }
 
 static void
 sink_release(SinkKafka *sink)
 {
-	if (sink->rk != NULL)
-		kafka_bury(sink->rk, sink->queue, -1);
+	if (sink->producer.rk != NULL)
+		kafka_bury(&sink->producer, -1);
 	if (sink->conf != NULL)
 		rd_kafka_conf_destroy(sink->conf);
 	watch_free(sink->watch);
@@ -128,17 +126,15 @@ producer_give_up(SinkKafka *sink)
 	sink->burying = true;
 	log_info("kafka_producer_ended", "route \"%s\": new producer after: %s",
 			 sink->spec.name, sink->cause);
-	kafka_bury(sink->rk, sink->queue, fd);
-	sink->rk = NULL;
-	sink->queue = NULL;
+	kafka_bury(&sink->producer, fd);
 }
 
 /* The caller may have closed the sink in a done or ready. */
 static void
 sink_finish(SinkKafka *sink)
 {
-	if (!sink->closed && sink->wants_ready && sink->rk != NULL && !sink->hold &&
-		!sink->full)
+	if (!sink->closed && sink->wants_ready && sink->producer.rk != NULL &&
+		!sink->hold && !sink->full)
 	{
 		sink->wants_ready = false;
 		sink->caller.ready(sink->caller.arg);
@@ -222,7 +218,7 @@ error_read(SinkKafka *sink, rd_kafka_event_t *event)
 
 	if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__FATAL)
 	{
-		rd_kafka_fatal_error(sink->rk, text, sizeof(text));
+		rd_kafka_fatal_error(sink->producer.rk, text, sizeof(text));
 		sink_fail(sink, text);
 		return;
 	}
@@ -275,11 +271,11 @@ events_came(void *arg, int fd, unsigned events)
 
 	(void) events;
 	eventfd_read(fd, &count);
-	if (sink->rk == NULL)
+	if (sink->producer.rk == NULL)
 		return;
 	sink->dispatching = true;
 	while (!sink->closed &&
-		   (event = rd_kafka_queue_poll(sink->queue, 0)) != NULL)
+		   (event = rd_kafka_queue_poll(sink->producer.queue, 0)) != NULL)
 	{
 		event_read(sink, event);
 		rd_kafka_event_destroy(event);
@@ -316,7 +312,7 @@ timer_came(void *arg)
 	int64_t now_us = loop_now_us(sink->loop);
 	int64_t left_us;
 
-	if (sink->rk == NULL)
+	if (sink->producer.rk == NULL)
 	{
 		sink_rebuild(sink);
 		sink->dispatching = true;
@@ -392,7 +388,7 @@ submit_full(SinkKafka *sink, Flight *flight)
 static bool
 sink_can_take(const SinkKafka *sink, const Delivery *delivery)
 {
-	if (sink->rk == NULL || sink->hold || sink->cause[0] != '\0')
+	if (sink->producer.rk == NULL || sink->hold || sink->cause[0] != '\0')
 		return false;
 	/* Suspects go alone: see the head of this file. */
 	return sink->suspects == 0 || sink->flights.first == NULL ||
@@ -425,7 +421,7 @@ sink_kafka_submit(Sink *base, Delivery *delivery)
 				   "route has none");
 		return true;
 	}
-	code = kafka_produce(sink->rk, topic, delivery, flight);
+	code = kafka_produce(&sink->producer, topic, delivery, flight);
 	if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
 		return submit_full(sink, flight);
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)

@@ -24,8 +24,7 @@
 /* A producer on its way out, owned by the thread that buries it. */
 typedef struct Burial
 {
-	rd_kafka_t *rk;
-	rd_kafka_queue_t *queue;
+	KafkaProducer producer;
 	int event_fd; /* of its own; -1: nobody waits */
 } Burial;
 
@@ -92,9 +91,9 @@ kafka_class(rd_kafka_resp_err_t code)
 	return OUTCOME_TRANSIENT;
 }
 
-rd_kafka_t *
-kafka_producer(const rd_kafka_conf_t *template, int event_fd,
-			   rd_kafka_queue_t **queue, char *err, size_t err_size)
+bool
+kafka_producer(KafkaProducer *producer, const rd_kafka_conf_t *template,
+			   const char *topic, int event_fd, char *err, size_t err_size)
 {
 	static const uint64_t one = 1;
 	rd_kafka_conf_t *conf = rd_kafka_conf_dup(template);
@@ -103,25 +102,33 @@ kafka_producer(const rd_kafka_conf_t *template, int event_fd,
 	if (rk == NULL)
 	{
 		rd_kafka_conf_destroy(conf);
-		return NULL;
+		return false;
 	}
+	producer->rk = rk;
 	rd_kafka_set_log_queue(rk, NULL);
-	*queue = rd_kafka_queue_get_main(rk);
-	rd_kafka_queue_io_event_enable(*queue, event_fd, &one, sizeof(one));
+	producer->queue = rd_kafka_queue_get_main(rk);
+	rd_kafka_queue_io_event_enable(producer->queue, event_fd, &one,
+								   sizeof(one));
 	/* It is told of an empty queue that fills, and this one may not be. */
 	eventfd_write(event_fd, one);
-	return rk;
+	/* Asks for its leaders at once, without which nobody would connect yet. */
+	if (topic[0] != '\0')
+		producer->topic = rd_kafka_topic_new(rk, topic, NULL);
+	return true;
 }
 
 static void *
 burial_run(void *arg)
 {
 	Burial *burial = arg;
+	const KafkaProducer *producer = &burial->producer;
 
-	rd_kafka_purge(burial->rk,
+	rd_kafka_purge(producer->rk,
 				   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-	rd_kafka_queue_destroy(burial->queue);
-	rd_kafka_destroy_flags(burial->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	rd_kafka_queue_destroy(producer->queue);
+	if (producer->topic != NULL)
+		rd_kafka_topic_destroy(producer->topic);
+	rd_kafka_destroy_flags(producer->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 	if (burial->event_fd >= 0)
 	{
 		eventfd_write(burial->event_fd, 1);
@@ -150,14 +157,14 @@ thread_start(void *(*run)(void *), void *arg)
 }
 
 void
-kafka_bury(rd_kafka_t *rk, rd_kafka_queue_t *queue, int event_fd)
+kafka_bury(KafkaProducer *producer, int event_fd)
 {
 	Burial *burial = mem_alloc(sizeof(*burial));
 
-	rd_kafka_queue_io_event_enable(queue, -1, NULL, 0);
-	burial->rk = rk;
-	burial->queue = queue;
+	rd_kafka_queue_io_event_enable(producer->queue, -1, NULL, 0);
+	burial->producer = *producer;
 	burial->event_fd = event_fd;
+	*producer = (KafkaProducer){.rk = NULL};
 	if (!thread_start(burial_run, burial))
 		burial_run(burial);
 }
@@ -182,14 +189,14 @@ headers_make(const Delivery *delivery)
 {
 	const WireMessage *message = delivery->message;
 	rd_kafka_headers_t *headers = rd_kafka_headers_new(8 + message->nheaders);
-	char text[40];
+	char text[HTTP_TIMESTAMP_SIZE];
 
-	snprintf(text, sizeof(text), "%" PRId64, message->id);
+	http_integer(message->id, text);
 	rd_kafka_header_add(headers, "outbox-message-id", -1, text, -1);
 	header_add(headers, "outbox-message-type", message->type);
 	header_add(headers, "outbox-biz-key", message->biz_key);
 	header_add(headers, "outbox-tag", message->tag);
-	snprintf(text, sizeof(text), "%d", delivery->attempt);
+	http_integer(delivery->attempt, text);
 	rd_kafka_header_add(headers, "outbox-attempt", -1, text, -1);
 	http_timestamp(message->create_time, text);
 	rd_kafka_header_add(headers, "outbox-timestamp", -1, text, -1);
@@ -202,25 +209,46 @@ headers_make(const Delivery *delivery)
 	return headers;
 }
 
+static rd_kafka_vu_t
+topic_field(const KafkaProducer *producer, const char *topic)
+{
+	if (producer->topic != NULL)
+		return (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_RKT,
+							   .u.rkt = producer->topic};
+	return (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = topic};
+}
+
 /* Copied, since after a close librdkafka may hold it a little longer. */
 rd_kafka_resp_err_t
-kafka_produce(rd_kafka_t *rk, const char *topic, const Delivery *delivery,
-			  void *opaque)
+kafka_produce(const KafkaProducer *producer, const char *topic,
+			  const Delivery *delivery, void *opaque)
 {
 	const WireMessage *message = delivery->message;
 	rd_kafka_headers_t *headers = headers_make(delivery);
 	/* NULL would be a tombstone, which no message is. */
 	const void *payload =
 		message->payload.len > 0 ? (const void *) message->payload.data : "";
-	rd_kafka_resp_err_t code;
+	const rd_kafka_vu_t fields[] = {
+		topic_field(producer, topic),
+		{.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+		{.vtype = RD_KAFKA_VTYPE_KEY,
+		 .u.mem = {(void *) message->message_key.data,
+				   message->message_key.len}},
+		{.vtype = RD_KAFKA_VTYPE_VALUE,
+		 .u.mem = {(void *) payload, message->payload.len}},
+		{.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
+		{.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = opaque},
+	};
+	rd_kafka_error_t *error =
+		rd_kafka_produceva(producer->rk, fields, COUNT(fields));
+	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
 
-	code = rd_kafka_producev(
-		rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-		RD_KAFKA_V_KEY(message->message_key.data, message->message_key.len),
-		RD_KAFKA_V_VALUE((void *) payload, message->payload.len),
-		RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
-	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+	if (error != NULL)
+	{
+		code = rd_kafka_error_code(error);
+		rd_kafka_error_destroy(error);
 		rd_kafka_headers_destroy(headers);
+	}
 	return code;
 }
 

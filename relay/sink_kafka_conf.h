@@ -36,6 +36,13 @@ extern rd_kafka_conf_t *kafka_conf(const Config *config,
 								   const RouteSpec *spec, char *err,
 								   size_t err_size);
 
+typedef struct KafkaProducer
+{
+	rd_kafka_t *rk;          /* NULL: there is none */
+	rd_kafka_queue_t *queue; /* of its events */
+	rd_kafka_topic_t *topic; /* NULL: each message names its own */
+} KafkaProducer;
+
 /*
  * kafka_check: are there brokers in each section, and does librdkafka take
  * the properties; else "FILE:LINE: what is wrong".
@@ -44,25 +51,28 @@ extern bool kafka_check(const Config *config, char *err, size_t err_size);
 
 /*
  * kafka_produce: with our headers and the message's own; opaque comes back
- * in the delivery report.
+ * in the delivery report.  topic counts if the producer has none.
  */
-extern rd_kafka_resp_err_t kafka_produce(rd_kafka_t *rk, const char *topic,
+extern rd_kafka_resp_err_t kafka_produce(const KafkaProducer *producer,
+										 const char *topic,
 										 const Delivery *delivery,
 										 void *opaque);
 
 /*
- * kafka_producer: its events stand in *queue, and event_fd is written when
- * there are any.  NULL with the reason; conf stays the caller's.
+ * kafka_producer: makes one; event_fd is written when there are events.
+ * topic: "" when it is for any.  False with the reason; conf stays the
+ * caller's.
  */
-extern rd_kafka_t *kafka_producer(const rd_kafka_conf_t *conf, int event_fd,
-								  rd_kafka_queue_t **queue, char *err,
-								  size_t err_size);
+extern bool kafka_producer(KafkaProducer *producer, const rd_kafka_conf_t *conf,
+						   const char *topic, int event_fd, char *err,
+						   size_t err_size);
 
 /*
- * kafka_bury: purges and destroys a producer and the queue.  That waits for
- * its threads, one of which may be in a name look-up, so a thread does it; it
- * adds 1 to the eventfd and closes it when all is over, -1: tells nobody.
+ * kafka_bury: purges and destroys a producer; there is none afterwards.  That
+ * waits for its threads, one of which may be in a name look-up, so a thread
+ * does it; it adds 1 to the eventfd and closes it when all is over, -1: tells
+ * nobody.
  */
-extern void kafka_bury(rd_kafka_t *rk, rd_kafka_queue_t *queue, int event_fd);
+extern void kafka_bury(KafkaProducer *producer, int event_fd);
 
 #endif /* OUTBOX_SINK_KAFKA_CONF_H */
