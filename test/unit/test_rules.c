@@ -61,7 +61,7 @@ test_drain(void)
 
 	prepare(1, false);
 	engine_row(&engine, &row, now_ms);
-	run();
+	begin();
 	message(1, NULL, 1, false);
 	turn(0);
 	engine_drain(&engine);
