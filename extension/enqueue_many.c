@@ -8,6 +8,7 @@
  */
 #include "outbox.h"
 #include "enqueue.h"
+#include "render.h"
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -126,7 +127,7 @@ enqueue_elements(Enqueue *enqueue, Message *message, const Elements *payloads,
 		message->payload =
 			payloads->nulls[i]
 				? NULL
-				: message_render(DatumGetJsonbP(payloads->elements[i]));
+				: render_json(DatumGetJsonbP(payloads->elements[i]));
 		ids[i] = Int64GetDatum(enqueue_message(enqueue, message));
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(each);

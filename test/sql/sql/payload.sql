@@ -15,6 +15,21 @@ FROM outbox.message WHERE type = 'noise';
 SELECT count(outbox_enqueue('json', jsonb_build_object('a', repeat('ä"', n), 'n', n))) FROM generate_series(990, 1010) n;
 SELECT count(*), count(*) FILTER (WHERE convert_from(payload, 'UTF8') <> jsonb_build_object('a', repeat('ä"', n), 'n', n)::text) AS wrong
 FROM outbox.message, LATERAL (SELECT (convert_from(payload, 'UTF8')::jsonb ->> 'n')::integer) v (n) WHERE type = 'json';
+TRUNCATE outbox.message;
+-- every character that is escaped, and its neighbours, at every place of a word
+SELECT count(outbox_enqueue('string', to_jsonb(repeat('.', before) || chr(c) || repeat('.', after)), tag => format('%s/%s/%s', before, c, after)))
+FROM unnest(array(SELECT generate_series(1, 35)) || '{47,91,92,93,126,127,128,160,8364,128512}'::integer[]) c, generate_series(0, 8) before, (VALUES (0), (1), (7), (8), (9)) a (after);
+SELECT count(*), count(DISTINCT payload), count(*) FILTER (WHERE payload <> convert_to(to_jsonb(repeat('.', part[1]) || chr(part[2]) || repeat('.', part[3]))::text, 'UTF8')) AS wrong
+FROM (SELECT payload, string_to_array(tag, '/')::integer[] AS part FROM outbox.message WHERE type = 'string') m;
+-- every shape
+CREATE TEMPORARY TABLE shape (n serial, js jsonb);
+INSERT INTO shape (js) VALUES ('1'), ('-0.50'), ('1e300'), ('1.0e-7'), ('true'), ('false'), ('null'), ('""'), ('"a"'), ('{}'), ('[]'), ('[[]]'),
+	('[{}]'), ('[{}, {}]'), ('[[], []]'), ('{"": ""}'), ('{"a": {}}'), ('{"a": []}'), ('{"a": [], "b": {}, "c": null}'), ('[1, "a", null, true, [2, [3]], {"b": 4}, 5]'),
+	('{"a": {"b": {"c": [1, {"d": [], "e": {}}, 2]}, "f": false}, "g": [[1], [2]]}'), ('{"\"\\": "\u0001\t"}'),
+	((repeat('[', 2000) || repeat(']', 2000))::jsonb), ((repeat('{"k": ', 1000) || '0' || repeat('}', 1000))::jsonb);
+INSERT INTO shape (js) SELECT jsonb_build_object('n', i, 'all', (SELECT jsonb_agg(js ORDER BY js) FROM shape), 'text', repeat('"', i)) FROM generate_series(1, 20) i;
+SELECT count(outbox_enqueue('shape', js, tag => n::text)) FROM shape;
+SELECT count(*), count(*) FILTER (WHERE payload <> convert_to(js::text, 'UTF8')) AS wrong FROM outbox.message JOIN shape ON tag = n::text;
 -- 64 MB is the most that can be allowed
 BEGIN;
 SELECT outbox_set('max_payload', '64MB');
