@@ -95,7 +95,7 @@ check_content_type(const char *data, size_t len)
 
 	for (size_t i = 0; i < len; i++)
 		ascii = ascii && (unsigned char) data[i] < 0x80;
-	if (!ascii || data[0] == '/' || strchr(data, '/') == NULL)
+	if (!ascii || data[0] == '/' || memchr(data, '/', len) == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 						errmsg("content_type of a message is not a media type"),
 						errhint("Write it like \"application/octet-stream\"."),
@@ -121,13 +121,13 @@ check_field(MessageField field, const text *value)
 	if (field == MESSAGE_TOPIC)
 		check_topic(text_to_cstring(value), len);
 	if (field == MESSAGE_CONTENT_TYPE)
-		check_content_type(text_to_cstring(value), len);
+		check_content_type(data, len);
 }
 
 void
 check_fields(const Message *message)
 {
-	for (int field = 0; field < MESSAGE_FIELDS; field++)
+	for (int field = 0; field < MESSAGE_CONTENT_TYPE; field++)
 		check_field(field, message->fields[field]);
 }
 

@@ -22,7 +22,10 @@ typedef enum OnDuplicate
 	DUPLICATE_IGNORE
 } OnDuplicate;
 
-/* check_fields raises when one of the message's texts is not allowed. */
+/*
+ * check_fields raises when one of the message's texts is not allowed; all but
+ * the content type, which is ours where it is not an argument.
+ */
 extern void check_fields(const Message *message);
 
 /* check_field does the same for one of them; NULL is SQL NULL. */

@@ -12,7 +12,7 @@
 #include "dedup.h"
 #include "id.h"
 #include "render.h"
-#include "route_cache.h"
+#include "route_match.h"
 
 #include "access/xact.h"
 #include "miscadmin.h"
@@ -76,15 +76,13 @@ static Datum
 enqueue_routes(Enqueue *enqueue, const Message *message)
 {
 	const RouteCache *cache = route_cache_get();
-	const text *tag = message->fields[MESSAGE_TAG];
 	MemoryContext old;
 
 	if (enqueue->stamp == cache->stamp)
 		return enqueue->routes;
 	old = MemoryContextSwitchTo(enqueue->context);
-	enqueue->routes =
-		route_cache_match(cache, text_to_cstring(message->fields[MESSAGE_TYPE]),
-						  tag == NULL ? NULL : text_to_cstring(tag));
+	enqueue->routes = route_match(cache, message->fields[MESSAGE_TYPE],
+								  message->fields[MESSAGE_TAG]);
 	enqueue->stamp = cache->stamp;
 	MemoryContextSwitchTo(old);
 	return enqueue->routes;
@@ -93,13 +91,15 @@ enqueue_routes(Enqueue *enqueue, const Message *message)
 int64
 enqueue_message(Enqueue *enqueue, Message *message)
 {
-	check_fields(message);
 	check_payload(message->payload, route_cache_get()->max_payload);
 	message->create_time = GetCurrentTransactionStartTimestamp();
 	message->id = id_next();
-	if (message->fields[MESSAGE_BIZ_KEY] != NULL &&
-		!dedup_claim(message, enqueue->on_duplicate))
-		return message->id;
+	if (message->fields[MESSAGE_BIZ_KEY] != NULL)
+	{
+		if (!dedup_claim(message, enqueue->on_duplicate))
+			return message->id;
+		(void) route_cache_get(); /* that may have taken long */
+	}
 	message_place(message);
 	leaves_lock(&enqueue->leaves, message);
 	message->routes = enqueue_routes(enqueue, message);
@@ -132,6 +132,7 @@ enqueue_call(FunctionCallInfo fcinfo, Enqueue *enqueue, const char *name,
 	message->headers = check_headers(
 		PG_ARGISNULL(first + 5) ? NULL : PG_GETARG_JSONB_P(first + 5));
 	enqueue_begin(enqueue, name);
+	check_fields(message);
 	id = enqueue_message(enqueue, message);
 	enqueue_end(enqueue);
 	return Int64GetDatum(id);
@@ -160,6 +161,7 @@ outbox_enqueue_bytes(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(1))
 		message.payload = PG_GETARG_BYTEA_PP(1);
 	message.fields[MESSAGE_CONTENT_TYPE] = argument_text(fcinfo, 2);
+	check_field(MESSAGE_CONTENT_TYPE, message.fields[MESSAGE_CONTENT_TYPE]);
 	return enqueue_call(fcinfo, &enqueue, "outbox_enqueue_bytes()", &message,
 						3);
 }

@@ -37,9 +37,10 @@ extern void enqueue_begin(Enqueue *enqueue, const char *name);
 extern void enqueue_end(Enqueue *enqueue);
 
 /*
- * enqueue_message checks, places and inserts one message and gives its id, or
- * the first one's when its biz_key was taken and that is to be ignored.  All
- * messages of a call have the same type and tag.
+ * enqueue_message checks the payload, places and inserts one message and gives
+ * its id, or the first one's when its biz_key was taken and that is to be
+ * ignored.  The texts are checked before by the caller, once for all messages
+ * that share them.  All messages of a call have the same type and tag.
  */
 extern int64 enqueue_message(Enqueue *enqueue, Message *message);
 

@@ -65,11 +65,15 @@ elements_check(const Elements *keys, int n, const char *name)
 }
 
 static text *
-elements_text(const Elements *keys, int i)
+elements_text(const Elements *keys, int i, MessageField field)
 {
+	text *value;
+
 	if (keys->elements == NULL || keys->nulls[i])
 		return NULL;
-	return DatumGetTextPP(keys->elements[i]);
+	value = DatumGetTextPP(keys->elements[i]);
+	check_field(field, value);
+	return value;
 }
 
 static text *
@@ -117,13 +121,16 @@ enqueue_elements(Enqueue *enqueue, Message *message, const Elements *payloads,
 	MemoryContext each = AllocSetContextCreate(
 		CurrentMemoryContext, "outbox message", ALLOCSET_DEFAULT_SIZES);
 
+	if (payloads->n > 0)
+		check_fields(message);
 	for (int i = 0; i < payloads->n; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(each);
 
 		CHECK_FOR_INTERRUPTS();
-		message->fields[MESSAGE_KEY] = elements_text(keys, i);
-		message->fields[MESSAGE_BIZ_KEY] = elements_text(biz_keys, i);
+		message->fields[MESSAGE_KEY] = elements_text(keys, i, MESSAGE_KEY);
+		message->fields[MESSAGE_BIZ_KEY] =
+			elements_text(biz_keys, i, MESSAGE_BIZ_KEY);
 		message->payload =
 			payloads->nulls[i]
 				? NULL

@@ -149,7 +149,7 @@ id_register(void)
 int64
 id_next(void)
 {
-	const RouteCache *cache = route_cache_get();
+	const RouteCache *cache = route_cache_last();
 	int64 prefix;
 
 	(void) GetTopTransactionId();

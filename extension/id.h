@@ -18,7 +18,8 @@
 
 /*
  * id_next gives the next id.  It takes the transaction's xid before the
- * sequence moves: closing the gaps of ids relies on that order.
+ * sequence moves: closing the gaps of ids relies on that order.  Call
+ * route_cache_get before.
  */
 extern int64 id_next(void);
 

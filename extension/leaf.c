@@ -16,6 +16,7 @@
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 void
@@ -34,13 +35,22 @@ leaf_number(const Message *message)
 
 /*
  * The leaf is chosen by the numbers that its bounds were made of, so they hold
- * without being looked at: compiling them costs an eighth of an enqueue.
+ * without being looked at: compiling them costs an eighth of an enqueue.  A
+ * constant needs nothing of an executor's state, so one serves the session.
  */
-static void
-leaf_trust_bounds(ResultRelInfo *leaf, EState *estate)
+static ExprState *
+trusted_bounds(void)
 {
-	leaf->ri_PartitionCheckExpr =
-		ExecPrepareCheck(list_make1(makeBoolConst(true, false)), estate);
+	static ExprState *bounds = NULL;
+
+	if (bounds == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		bounds = ExecInitCheck(list_make1(makeBoolConst(true, false)), NULL);
+		MemoryContextSwitchTo(old);
+	}
+	return bounds;
 }
 
 static ResultRelInfo *
@@ -51,7 +61,7 @@ leaf_init(Leaves *leaves, Relation rel)
 	message_check_columns(RelationGetDescr(rel));
 	InitResultRelInfo(leaf, rel, 0, NULL, 0);
 	ExecOpenIndices(leaf, false);
-	leaf_trust_bounds(leaf, leaves->estate);
+	leaf->ri_PartitionCheckExpr = trusted_bounds();
 	/* Triggers on a leaf look for it here, and it is closed from here. */
 	leaves->estate->es_opened_result_relations =
 		lappend(leaves->estate->es_opened_result_relations, leaf);
@@ -69,11 +79,11 @@ leaf_init(Leaves *leaves, Relation rel)
 static Relation
 leaf_open_relation(Message *message)
 {
+	const RouteCache *cache = route_cache_last();
 	int number = leaf_number(message);
 
 	for (;;)
 	{
-		const RouteCache *cache = route_cache_get();
 		Oid relid;
 		Relation rel;
 
@@ -82,7 +92,8 @@ leaf_open_relation(Message *message)
 		rel = try_table_open(relid, RowExclusiveLock);
 		if (rel != NULL)
 			return rel;
-		if (route_cache_get()->leaves[message->generation][number] == relid)
+		cache = route_cache_get();
+		if (cache->leaves[message->generation][number] == relid)
 			elog(ERROR, "leaf %d of generation %d is missing", number,
 				 message->generation);
 	}
@@ -91,7 +102,7 @@ leaf_open_relation(Message *message)
 void
 leaves_lock(Leaves *leaves, Message *message)
 {
-	int16 generation = route_cache_get()->current;
+	int16 generation = route_cache_last()->current;
 	int number = leaf_number(message);
 
 	message->generation = generation;

@@ -33,7 +33,7 @@ extern void leaves_close(Leaves *leaves);
  * generation and sets message->generation.  The lock comes first: only then
  * is it certain which routes are current.  The generation is the one that was
  * current before the lock, or at the last message when the leaf was open: a
- * newer one may have come, which does no harm.
+ * newer one may have come, which does no harm.  Call route_cache_get before.
  */
 extern void leaves_lock(Leaves *leaves, Message *message);
 

@@ -50,11 +50,9 @@ typedef struct RouteCache
 extern const RouteCache *route_cache_get(void);
 
 /*
- * route_cache_match gives the ids of the routes for a type and a tag (NULL:
- * none), as a smallint[] in ascending order; raises when there is no route
- * and the setting allow_unrouted is off, or when there are more than 256.
+ * route_cache_last gives what the last route_cache_get gave, at no cost: for
+ * who comes shortly after one.  NULL before the first.
  */
-extern Datum route_cache_match(const RouteCache *cache, const char *type,
-							   const char *tag);
+extern const RouteCache *route_cache_last(void);
 
 #endif /* OUTBOX_ROUTE_CACHE_H */
