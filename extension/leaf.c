@@ -1,9 +1,12 @@
 /*
  * extension/leaf.c
  *
- * Inserts into the leaves directly, see leaf.h.  Through the executor, not
- * the heap: constraints, triggers and indexes are kept, also while an index
- * is being rebuilt.
+ * Inserts into the leaves, see leaf.h.  Two ways.  A leaf as it was made has
+ * nothing that the executor is for, so rows go to the heap and its indexes
+ * directly, as the server's own do to its catalogs; an index that is being
+ * built is told by its state.  A leaf to which somebody has added triggers,
+ * constraints, columns or unique, partial or expression indexes is inserted
+ * into through the executor, which keeps them.
  *
  * SPDX-License-Identifier: PostgreSQL
  */
@@ -11,8 +14,12 @@
 #include "leaf.h"
 #include "route_cache.h"
 
+#include "access/genam.h"
+#include "access/heapam.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_am.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
@@ -23,8 +30,7 @@ void
 leaves_open(Leaves *leaves)
 {
 	memset(leaves, 0, sizeof(*leaves));
-	leaves->estate = CreateExecutorState();
-	AfterTriggerBeginQuery();
+	leaves->context = CurrentMemoryContext;
 }
 
 static int
@@ -33,41 +39,77 @@ leaf_number(const Message *message)
 	return message->shard_id / (OUTBOX_SHARDS / OUTBOX_LEAVES);
 }
 
-/*
- * The leaf is chosen by the numbers that its bounds were made of, so they hold
- * without being looked at: compiling them costs an eighth of an enqueue.  A
- * constant needs nothing of an executor's state, so one serves the session.
- */
-static ExprState *
-trusted_bounds(void)
+/* Nothing but attributes, as they are, and nothing to wait for. */
+static bool
+index_is_plain(const IndexInfo *index)
 {
-	static ExprState *bounds = NULL;
-
-	if (bounds == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-
-		bounds = ExecInitCheck(list_make1(makeBoolConst(true, false)), NULL);
-		MemoryContextSwitchTo(old);
-	}
-	return bounds;
+	return !index->ii_Unique && index->ii_ExclusionOps == NULL &&
+		   index->ii_Expressions == NIL && index->ii_Predicate == NIL;
 }
 
-static ResultRelInfo *
-leaf_init(Leaves *leaves, Relation rel)
+static bool
+relation_is_plain(Relation rel)
 {
-	ResultRelInfo *leaf = makeNode(ResultRelInfo);
+	const TupleConstr *constr = RelationGetDescr(rel)->constr;
 
-	message_check_columns(RelationGetDescr(rel));
-	InitResultRelInfo(leaf, rel, 0, NULL, 0);
-	ExecOpenIndices(leaf, false);
-	leaf->ri_PartitionCheckExpr = trusted_bounds();
-	/* Triggers on a leaf look for it here, and it is closed from here. */
+	return rel->rd_rel->relam == HEAP_TABLE_AM_OID && rel->trigdesc == NULL &&
+		   (constr == NULL || constr->num_check == 0) &&
+		   message_columns_plain(RelationGetDescr(rel));
+}
+
+static bool
+leaf_is_plain(const ResultRelInfo *leaf)
+{
+	if (!relation_is_plain(leaf->ri_RelationDesc))
+		return false;
+	for (int i = 0; i < leaf->ri_NumIndices; i++)
+		if (!index_is_plain(leaf->ri_IndexRelationInfo[i]))
+			return false;
+	return true;
+}
+
+/*
+ * The leaf is chosen by the numbers that its bounds were made of, so they hold
+ * without being looked at: compiling them costs an eighth of an enqueue.
+ */
+static void
+leaf_trust_bounds(ResultRelInfo *leaf, EState *estate)
+{
+	leaf->ri_PartitionCheckExpr =
+		ExecPrepareCheck(list_make1(makeBoolConst(true, false)), estate);
+}
+
+/* The executor's state, made for the first leaf that needs it. */
+static void
+leaf_use_executor(Leaves *leaves, ResultRelInfo *leaf)
+{
+	if (leaves->estate == NULL)
+	{
+		leaves->estate = CreateExecutorState();
+		AfterTriggerBeginQuery();
+	}
+	leaf_trust_bounds(leaf, leaves->estate);
+	/* Triggers on a leaf look for it here, and its indexes are closed. */
 	leaves->estate->es_opened_result_relations =
 		lappend(leaves->estate->es_opened_result_relations, leaf);
 	/* All leaves have the columns of the parent, in its order. */
 	if (leaves->slot == NULL)
-		leaves->slot = table_slot_create(rel, &leaves->estate->es_tupleTable);
+		leaves->slot = table_slot_create(leaf->ri_RelationDesc,
+										 &leaves->estate->es_tupleTable);
+}
+
+static Leaf *
+leaf_init(Leaves *leaves, Relation rel)
+{
+	Leaf *leaf = palloc(sizeof(Leaf));
+
+	message_check_columns(RelationGetDescr(rel));
+	leaf->info = makeNode(ResultRelInfo);
+	InitResultRelInfo(leaf->info, rel, 0, NULL, 0);
+	ExecOpenIndices(leaf->info, false);
+	leaf->plain = leaf_is_plain(leaf->info);
+	if (!leaf->plain)
+		leaf_use_executor(leaves, leaf->info);
 	return leaf;
 }
 
@@ -108,7 +150,7 @@ leaves_lock(Leaves *leaves, Message *message)
 	message->generation = generation;
 	if (leaves->leaf[generation][number] == NULL)
 	{
-		MemoryContext old = MemoryContextSwitchTo(leaves->estate->es_query_cxt);
+		MemoryContext old = MemoryContextSwitchTo(leaves->context);
 		Relation rel = leaf_open_relation(message);
 
 		/* The lock may have brought news of another generation. */
@@ -120,11 +162,47 @@ leaves_lock(Leaves *leaves, Message *message)
 	}
 }
 
-void
-leaves_insert(Leaves *leaves, const Message *message)
+static void
+insert_index(const ResultRelInfo *leaf, int number, const Datum *values,
+			 const bool *nulls, ItemPointer tid)
 {
-	ResultRelInfo *leaf =
-		leaves->leaf[message->generation][leaf_number(message)];
+	IndexInfo *index = leaf->ri_IndexRelationInfo[number];
+	Datum keys[INDEX_MAX_KEYS];
+	bool key_nulls[INDEX_MAX_KEYS];
+
+	/* It is being built, and will find the row in the heap. */
+	if (!index->ii_ReadyForInserts)
+		return;
+	for (int i = 0; i < index->ii_NumIndexAttrs; i++)
+	{
+		int column = index->ii_IndexAttrNumbers[i] - 1;
+
+		keys[i] = values[column];
+		key_nulls[i] = nulls[column];
+	}
+	index_insert(leaf->ri_IndexRelationDescs[number], keys, key_nulls, tid,
+				 leaf->ri_RelationDesc, UNIQUE_CHECK_NO, false, index);
+}
+
+static void
+insert_plain(const ResultRelInfo *leaf, const Message *message)
+{
+	Relation rel = leaf->ri_RelationDesc;
+	Datum values[MESSAGE_COLUMNS];
+	bool nulls[MESSAGE_COLUMNS];
+	HeapTuple tuple;
+
+	message_form(message, RelationGetDescr(rel), values, nulls);
+	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
+	heap_insert(rel, tuple, GetCurrentCommandId(true), 0, NULL);
+	for (int i = 0; i < leaf->ri_NumIndices; i++)
+		insert_index(leaf, i, values, nulls, &tuple->t_self);
+}
+
+static void
+insert_executor(const Leaves *leaves, ResultRelInfo *leaf,
+				const Message *message)
+{
 	TupleTableSlot *slot = leaves->slot;
 	MemoryContext old =
 		MemoryContextSwitchTo(GetPerTupleMemoryContext(leaves->estate));
@@ -139,14 +217,41 @@ leaves_insert(Leaves *leaves, const Message *message)
 }
 
 void
+leaves_insert(Leaves *leaves, const Message *message)
+{
+	const Leaf *leaf = leaves->leaf[message->generation][leaf_number(message)];
+
+	if (leaf->plain)
+		insert_plain(leaf->info, message);
+	else
+		insert_executor(leaves, leaf->info, message);
+}
+
+static void
+executor_end(EState *estate)
+{
+	AfterTriggerEndQuery(estate);
+	ExecResetTupleTable(estate->es_tupleTable, false);
+	ExecCloseResultRelations(estate);
+}
+
+static void
+leaf_close(const Leaf *leaf)
+{
+	if (leaf->plain)
+		ExecCloseIndices(leaf->info);
+	table_close(leaf->info->ri_RelationDesc, NoLock);
+}
+
+void
 leaves_close(Leaves *leaves)
 {
-	AfterTriggerEndQuery(leaves->estate);
-	ExecResetTupleTable(leaves->estate->es_tupleTable, false);
-	ExecCloseResultRelations(leaves->estate);
+	if (leaves->estate != NULL)
+		executor_end(leaves->estate);
 	for (int g = 0; g < OUTBOX_GENERATIONS; g++)
 		for (int i = 0; i < OUTBOX_LEAVES; i++)
 			if (leaves->leaf[g][i] != NULL)
-				table_close(leaves->leaf[g][i]->ri_RelationDesc, NoLock);
-	FreeExecutorState(leaves->estate);
+				leaf_close(leaves->leaf[g][i]);
+	if (leaves->estate != NULL)
+		FreeExecutorState(leaves->estate);
 }

@@ -14,10 +14,18 @@
 
 #include "nodes/execnodes.h"
 
+typedef struct Leaf
+{
+	ResultRelInfo *info;
+	bool plain; /* as the extension made it */
+} Leaf;
+
 typedef struct Leaves
 {
+	MemoryContext context;
+	Leaf *leaf[OUTBOX_GENERATIONS][OUTBOX_LEAVES]; /* NULL: closed */
+	/* for leaves that are not plain; NULL: there was none */
 	EState *estate;
-	ResultRelInfo *leaf[OUTBOX_GENERATIONS][OUTBOX_LEAVES]; /* NULL: closed */
 	TupleTableSlot *slot;
 } Leaves;
 

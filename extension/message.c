@@ -26,6 +26,8 @@ enum
 	COLUMNS
 };
 
+StaticAssertDecl(COLUMNS == MESSAGE_COLUMNS, "message.h counts other columns");
+
 static int32
 shard_of(const void *data, size_t len)
 {
@@ -80,6 +82,24 @@ message_check_columns(TupleDesc desc)
 							errhint("Drop the column. Only generated columns "
 									"can be added.")));
 	}
+}
+
+static bool
+may_be_null(int column)
+{
+	return column == COL_DELIVER_AT || column == COL_HEADERS ||
+		   (column > COL_FIELDS && column < COL_FIELDS + MESSAGE_CONTENT_TYPE);
+}
+
+bool
+message_columns_plain(TupleDesc desc)
+{
+	if (desc->natts != COLUMNS)
+		return false;
+	for (int i = 0; i < COLUMNS; i++)
+		if (TupleDescAttr(desc, i)->attnotnull && may_be_null(i))
+			return false;
+	return true;
 }
 
 void

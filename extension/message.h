@@ -27,6 +27,9 @@ typedef enum MessageField
 
 #define MESSAGE_FIELDS (MESSAGE_CONTENT_TYPE + 1)
 
+/* The columns of outbox.message, see message.c. */
+#define MESSAGE_COLUMNS (MESSAGE_FIELDS + 8)
+
 typedef struct Message
 {
 	int64 id;
@@ -53,6 +56,12 @@ extern void message_place(Message *message);
  * message_form cannot fill: the server's own error would show the payload.
  */
 extern void message_check_columns(TupleDesc desc);
+
+/*
+ * message_columns_plain says that a table has the columns of outbox.message
+ * and no other, and that none which message_form may leave NULL is NOT NULL.
+ */
+extern bool message_columns_plain(TupleDesc desc);
 
 /*
  * message_form puts the message into the columns of outbox.message, which
