@@ -91,7 +91,7 @@ class Scratch:
         return target
 
     def run(self, command, log, timeout=600, env=None, cwd=None,
-            leave=False):
+            leave=False, stdin=os.devnull):
         """
         The exit status; output goes to the file; None: out of time.  What
         the command started ends with it, unless it is to be left.
@@ -101,9 +101,9 @@ class Scratch:
             as_user = {"user": self.user.pw_uid, "group": self.user.pw_gid,
                        "extra_groups": os.getgrouplist("postgres",
                                                        self.user.pw_gid)}
-        with open(log, "ab") as out:
+        with open(log, "ab") as out, open(stdin, "rb") as given:
             child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                command, stdin=given, stdout=out, stderr=out,
                 cwd=cwd or self.tree, env={**self.env, **(env or {})},
                 start_new_session=True, **as_user)
             try:

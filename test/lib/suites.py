@@ -16,6 +16,7 @@ import time
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
+import callgrind
 import model
 from scratch import ROOT, Cluster, Scratch, pg_config, pgxs
 
@@ -379,6 +380,13 @@ def suite_pgtap(run, cluster):
     return run.each(one, run.files("test/pgtap/*.sql"), 1)
 
 
+def suite_callgrind(run):
+    log = run.log("callgrind")
+    with open(log, "w", encoding="utf-8") as out:
+        out.writelines(line + "\n" for line in callgrind.count_all(run))
+    return [count_tap("callgrind", log, 0)]
+
+
 # Each suite with the folder whose presence says that it has tests.
 SUITES = {
     "lint": (suite_lint, "test"),
@@ -395,6 +403,7 @@ SUITES = {
     "relay": (suite_relay, "test/t"),
     "kafka": (suite_kafka, "test/t_kafka"),
     "sink": (suite_sink, "test/unit"),
+    "callgrind": (suite_callgrind, "test/callgrind"),
     "core": (suite_core, "test/core"),
 }
 # Needs a server that has its own tests with it.
