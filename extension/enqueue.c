@@ -11,7 +11,6 @@
 #include "enqueue.h"
 #include "dedup.h"
 #include "id.h"
-#include "render.h"
 #include "route_match.h"
 
 #include "access/xact.h"
@@ -146,7 +145,7 @@ outbox_enqueue(PG_FUNCTION_ARGS)
 
 	enqueue_hide(&enqueue);
 	if (!PG_ARGISNULL(1))
-		message.payload = render_json(PG_GETARG_JSONB_P(1));
+		message.payload = message_render(PG_GETARG_JSONB_P(1));
 	message.fields[MESSAGE_CONTENT_TYPE] = cstring_to_text("application/json");
 	return enqueue_call(fcinfo, &enqueue, "outbox_enqueue()", &message, 2);
 }

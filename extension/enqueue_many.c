@@ -8,7 +8,6 @@
  */
 #include "outbox.h"
 #include "enqueue.h"
-#include "render.h"
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -134,7 +133,7 @@ enqueue_elements(Enqueue *enqueue, Message *message, const Elements *payloads,
 		message->payload =
 			payloads->nulls[i]
 				? NULL
-				: render_json(DatumGetJsonbP(payloads->elements[i]));
+				: message_render(DatumGetJsonbP(payloads->elements[i]));
 		ids[i] = Int64GetDatum(enqueue_message(enqueue, message));
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(each);

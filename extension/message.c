@@ -9,6 +9,8 @@
 #include "message.h"
 #include "murmur2.h"
 
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "utils/timestamp.h"
 
 /* Columns of outbox.message, in the order of sql/tables.sql. */
@@ -62,6 +64,29 @@ message_place(Message *message)
 		message->shard_id = message_shard(key);
 	else
 		message->shard_id = shard_of_id(message->id);
+}
+
+/* The length word is reserved first, so that the text is written only once. */
+bytea *
+message_render(Jsonb *json)
+{
+	StringInfoData out;
+	char *utf8;
+	int len;
+
+	initStringInfo(&out);
+	appendStringInfoSpaces(&out, VARHDRSZ);
+	JsonbToCString(&out, &json->root, VARSIZE(json));
+	len = out.len - VARHDRSZ;
+	utf8 = pg_server_to_any(out.data + VARHDRSZ, len, PG_UTF8);
+	if (utf8 != out.data + VARHDRSZ)
+	{
+		resetStringInfo(&out);
+		appendStringInfoSpaces(&out, VARHDRSZ);
+		appendStringInfoString(&out, utf8);
+	}
+	SET_VARSIZE(out.data, out.len);
+	return (bytea *) out.data;
 }
 
 void

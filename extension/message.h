@@ -51,6 +51,9 @@ extern int32 message_shard(const text *key);
  */
 extern void message_place(Message *message);
 
+/* message_render gives a jsonb as the bytes that will be sent, in UTF-8. */
+extern bytea *message_render(Jsonb *json);
+
 /*
  * message_check_columns raises when outbox.message has columns that
  * message_form cannot fill: the server's own error would show the payload.

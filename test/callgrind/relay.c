@@ -65,10 +65,10 @@ op_fetch(void *arg, FetchBatch *batch)
 }
 
 static void
-op_read_backlog(void *arg, Route *route, int64_t after)
+op_read_backlog(void *arg, Backlog *backlog, int64_t after)
 {
 	(void) arg;
-	(void) route;
+	(void) backlog;
 	(void) after;
 	abort();
 }
