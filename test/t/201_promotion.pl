@@ -122,9 +122,13 @@ $third->safe_psql('postgres',
 my $relay3 = start_relay($third, config => { http => {} });
 like($relay3->output, qr/reconcile_hold/, 'the relay sees that it is ahead');
 wait_for('the relay is ready', sub { ($relay3->get('/readyz'))[0] == 200 });
-my $last = enqueue($third, 'order.created', { last => 1 });
+my $last =
+  enqueue($third, 'order.created', { last => 1 }, message_key => 'key-0');
 wait_until_quiet($third);
-is((ids_at($receiver, '/hook'))[-1], $last, 'new messages come after them');
+my @of_key = grep { $_->{headers}{'outbox-message-key'} eq 'key-0' }
+  $receiver->delivered('/hook');
+is($of_key[-1]{headers}{'outbox-message-id'},
+	$last, 'a new message comes after those of its key');
 
 ok( run_oracle(
 		[ map { $_->{log} } $driver, $driver2, $driver3 ],
