@@ -10,6 +10,7 @@
 #include "catalog/pg_am.h"
 #include "catalog/pg_inherits.h"
 #include "lib/binaryheap.h"
+#include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -70,11 +71,14 @@ compare_leaves(Datum a, Datum b, void *arg)
 Merge *
 merge_open(void)
 {
-	List *relids =
-		find_all_inheritors(outbox_relid("message"), AccessShareLock, NULL);
+	Oid parent = outbox_relid("message");
 	Merge *merge = palloc0(sizeof(*merge));
+	List *relids;
 	ListCell *cell;
 
+	/* find_all_inheritors locks all of them but the one it is given */
+	LockRelationOid(parent, AccessShareLock);
+	relids = find_all_inheritors(parent, AccessShareLock, NULL);
 	merge->leaves = palloc0(list_length(relids) * sizeof(Leaf));
 	foreach (cell, relids)
 	{
