@@ -294,6 +294,8 @@ config_read(const char *path, char *err, size_t err_size)
 	char *text = NULL;
 	size_t len;
 
+	if (file == NULL && errno == ENOMEM)
+		mem_exhausted();
 	if (file == NULL)
 	{
 		snprintf(err, err_size, "%s: could not open: %s", path,

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "conninfo.h"
 #include "core/mem.h"
 
 struct Connect
@@ -48,19 +49,6 @@ start_params(const char *conninfo, bool replication)
 								  NULL};
 
 	return PQconnectStartParams(keywords, values, 1);
-}
-
-/* conninfo_parses: libpq's own complaint could print a part of a password. */
-static bool
-conninfo_parses(const char *conninfo)
-{
-	char *message = NULL;
-	PQconninfoOption *options = PQconninfoParse(conninfo, &message);
-	bool parses = options != NULL;
-
-	PQconninfoFree(options);
-	PQfreemem(message);
-	return parses;
 }
 
 static void
@@ -147,11 +135,12 @@ deadline_passed(void *arg)
 static void
 begin(Connect *connect, const char *conninfo, bool replication)
 {
-	if (!conninfo_parses(conninfo))
+	char wrong[256];
+
+	/* libpq's own complaint could print a part of a password */
+	if (!conninfo_check(conninfo, wrong, sizeof(wrong)))
 	{
-		loss_note(&connect->loss,
-				  "cannot parse conninfo: expected key = value pairs or a "
-				  "postgresql:// URI");
+		loss_note(&connect->loss, wrong);
 		return;
 	}
 	connect->conn = start_params(conninfo, replication);

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/mem.h"
+
 #define WHITE " \t\n\r\f\v"
 
 /* Part of a text that is no string of its own. */
@@ -21,6 +23,20 @@ typedef struct Word
 	const char *at; /* NULL: there is none */
 	size_t len;
 } Word;
+
+/* NULL when it cannot be read, which is not for want of memory. */
+static PQconninfoOption *
+parse(const char *conninfo)
+{
+	char *message = NULL;
+	PQconninfoOption *options = PQconninfoParse(conninfo, &message);
+
+	if (options == NULL &&
+		(message == NULL || strncmp(message, "out of memory", 13) == 0))
+		mem_exhausted();
+	PQfreemem(message);
+	return options;
+}
 
 static const PQconninfoOption *
 find(const PQconninfoOption *options, Word word)
@@ -112,13 +128,11 @@ is_uri(const char *conninfo)
 static void
 explain(const char *conninfo, char *err, size_t err_size)
 {
-	PQconninfoOption *options = PQconninfoParse("", NULL);
+	PQconninfoOption *options = parse("");
 	const PQconninfoOption *before = NULL;
-	Word word = {NULL, 0};
+	Word word = is_uri(conninfo) ? unknown_in_uri(conninfo, options, &before)
+								 : unknown_in_pairs(conninfo, options, &before);
 
-	if (options != NULL)
-		word = is_uri(conninfo) ? unknown_in_uri(conninfo, options, &before)
-								: unknown_in_pairs(conninfo, options, &before);
 	if (word.at == NULL)
 		snprintf(err, err_size,
 				 "conninfo cannot be read, expected keyword = value pairs or "
@@ -137,7 +151,7 @@ explain(const char *conninfo, char *err, size_t err_size)
 bool
 conninfo_check(const char *conninfo, char *err, size_t err_size)
 {
-	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+	PQconninfoOption *options = parse(conninfo);
 
 	if (options == NULL)
 		explain(conninfo, err, err_size);

@@ -9,14 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+void
+mem_exhausted(void)
+{
+	fputs("outbox-relay: out of memory\n", stderr);
+	exit(1);
+}
+
 static void *
 or_exit(void *ptr)
 {
 	if (ptr == NULL)
-	{
-		fputs("outbox-relay: out of memory\n", stderr);
-		exit(1);
-	}
+		mem_exhausted();
 	return ptr;
 }
 

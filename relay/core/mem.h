@@ -12,6 +12,8 @@
 
 #include <stddef.h>
 
+/* mem_exhausted: says so and exits with status 1, to be started again. */
+extern void mem_exhausted(void) __attribute__((noreturn));
 /* mem_alloc: zeroed; exits with status 1 when there is none. */
 extern void *mem_alloc(size_t size);
 extern void *mem_realloc(void *ptr, size_t size);

@@ -35,7 +35,7 @@ ${CC:-cc} -std=c11 -D_GNU_SOURCE -DCONNECT_TIMEOUT_MS=1000 -Wall -Wextra \
 	-fsanitize=address,undefined -fno-sanitize-recover=all \
 	-I"$relay" -I"$($PG_CONFIG --includedir)" -o "$scratch/$program" \
 	"$here/$program.c" "$relay/db.c" "$relay/stream.c" "$relay/stream_input.c" "$relay/connect.c" \
-	"$relay/loss.c" "$relay/loop.c" "$relay/log.c" "$relay/core/mem.c" \
+	"$relay/conninfo.c" "$relay/loss.c" "$relay/loop.c" "$relay/log.c" "$relay/core/mem.c" \
 	"$relay/core/replication.c" -L"$($PG_CONFIG --libdir)" -lpq -levent
 
 $as_server "$bindir/initdb" -D "$scratch/data" -U test -A trust -N \
