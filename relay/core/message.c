@@ -83,7 +83,7 @@ message_set_body(Message *message, const WireMessage *wire, int64_t *account)
 	WireWriter writer;
 
 	set_head(message, wire);
-	if (wire->payload_omitted || message->bytes != NULL)
+	if (message->bytes != NULL)
 		return;
 	wire_writer_init(&writer, mem_realloc(NULL, len), len);
 	wire_message_write(&writer, wire);

@@ -40,7 +40,7 @@ extern Message *message_new(int64_t id, int16_t generation);
  */
 extern Message *message_of_frame(const WireMessage *wire, const uint8_t *data,
 								 size_t len, int64_t *account);
-/* message_set_body: likewise, of one that was read from the table. */
+/* message_set_body: likewise, whole as it was read from the table. */
 extern void message_set_body(Message *message, const WireMessage *wire,
 							 int64_t *account);
 /* message_set_unreadable: there will be no body, unless there is one. */
