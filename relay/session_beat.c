@@ -15,6 +15,14 @@
 
 #define HEARTBEAT_MS 60000
 #define HEARTBEAT_BYTES (16 * 1024 * 1024)
+/*
+ * What a slot holds back goes down in steps: the server notes where it could
+ * begin when it logs its running transactions, every 15 s while it writes, and
+ * takes a new note only when the last one was confirmed.  So after much WAL
+ * some more beats come soon, or that WAL is held for minutes of quiet.
+ */
+#define HEARTBEAT_SOON_MS 15000
+#define HEARTBEATS_SOON 3
 #define MAINTAIN_MS 60000
 
 static void
@@ -48,17 +56,23 @@ maintain(Session *session)
 static void
 heartbeat(Session *session)
 {
+	Engine *engine = &session->engine;
+	int64_t quiet_ms = loop_now_ms(session->loop) - session->settled_ms;
 	uint64_t resolved;
 
-	if (session->state != SESSION_RUNNING ||
-		session->engine.phase != ENGINE_RUN)
+	if (session->state != SESSION_RUNNING || engine->phase != ENGINE_RUN ||
+		engine->heartbeat_due)
 		return;
-	resolved = position_resolved(&session->engine.position);
-	if (resolved <= session->engine.settled_position)
+	resolved = position_resolved(&engine->position);
+	if (resolved <= engine->settled_position)
 		return;
-	if (resolved - session->engine.settled_position >= HEARTBEAT_BYTES ||
-		loop_now_ms(session->loop) - session->settled_ms >= HEARTBEAT_MS)
-		engine_heartbeat(&session->engine);
+	if (resolved - engine->settled_position >= HEARTBEAT_BYTES)
+		session->beats_soon = HEARTBEATS_SOON;
+	else if (session->beats_soon > 0 && quiet_ms >= HEARTBEAT_SOON_MS)
+		session->beats_soon--;
+	else if (quiet_ms < HEARTBEAT_MS)
+		return;
+	engine_heartbeat(engine);
 }
 
 /* Nothing ends: it may go on, and a new connection would wait likewise. */

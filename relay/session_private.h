@@ -67,6 +67,7 @@ struct Session
 	uint64_t server_end;
 	uint64_t beat_position; /* WAL position of the last settle */
 	int64_t settled_ms;
+	int beats_soon; /* heartbeats that come sooner than usual */
 	int64_t settles;
 	int64_t maintained_ms;
 	bool settled_since; /* a settle since the last maintain */
