@@ -17,12 +17,14 @@ CREATE INDEX plain_id ON plain (id);
 CREATE SEQUENCE plain_id_seq;
 """
 
-PLAIN_INSERT = """\\set shard random(0, 1023)
-INSERT INTO plain (id, create_time, generation, shard_id, routes, type,
- content_type, payload) VALUES (nextval('plain_id_seq'), clock_timestamp(),
- 0, :shard, '{1}', 'bench', 'application/json', :payload);
+PLAIN_INSERT = """INSERT INTO plain (id, create_time, generation, shard_id,
+ routes, type, content_type, payload) VALUES (nextval('plain_id_seq'), now(),
+ 0, 512, '{1}', 'bench', 'application/json', :payload);
 """
 OUTBOX_INSERT = "SELECT outbox_enqueue('bench', :payload);\n"
+OUTBOX_BYTES = """SELECT outbox_enqueue_bytes('bench', :payload,
+ 'application/json');
+"""
 
 
 def payload():
@@ -80,22 +82,22 @@ def enqueue(place, options):
     """outbox_enqueue against a plain INSERT
 
     Peer: INSERT of the same columns, given, into a table with one index on
-    id; the payload is bytea, so that no JSON is parsed.  pgbench, prepared
-    statements, one statement a message.
+    id, which a sequence fills; the payload is bytea, so that no JSON is
+    parsed, and no id is returned.  pgbench, prepared statements, one statement
+    a message.
     """
     unroutable(place)
     for sync in ("on", "off"):
         place.setting("synchronous_commit", sync)
         for per in (1, 100):
-            for clients in (1, 4, 16):
+            for clients in (1, 4, 16, 64):
                 yield from enqueue_rows(place, options, sync, clients, per)
 
 
 MANY_OUTBOX = "SELECT cardinality(outbox_enqueue_many('bench', js)) FROM input;\n"
 MANY_PLAIN = """INSERT INTO plain (id, create_time, generation, shard_id,
- routes, type, content_type, payload) SELECT nextval('plain_id_seq'),
- clock_timestamp(), 0, (random() * 1023)::smallint, '{1}', 'bench',
- 'application/json', p FROM input, unnest(bytes) p;
+ routes, type, content_type, payload) SELECT nextval('plain_id_seq'), now(),
+ 0, 512, '{1}', 'bench', 'application/json', p FROM input, unnest(bytes) p;
 """
 MANY_INPUT = """
 CREATE TABLE input (js jsonb[], bytes bytea[]);
