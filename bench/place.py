@@ -142,7 +142,11 @@ class Place(demo.System):
         pgbench = os.path.join(self.scratch.bindir, "pgbench")
         out = self.output(pgbench, "-n", "-M", "prepared", "-f", script,
                           *map(str, arguments))
-        return (float(re.search(r"^tps = ([\d.]+)", out, re.M).group(1)),
+        rate = re.search(r"^tps = ([\d.]+)", out, re.M)
+        if not rate:
+            raise RuntimeError("pgbench ended no transaction; give it longer"
+                               " by BENCH_MINUTES")
+        return (float(rate.group(1)),
                 int(re.search(r"processed: (\d+)", out).group(1)))
 
     # -- destinations

@@ -54,7 +54,7 @@ class Load:
     def __init__(self, place, name, statement, per, clients, seconds):
         self.place, self.per = place, per
         self.script = script(place, "%s-%d.sql" % (name, per), statement, per)
-        self.arguments = ("-c", clients, "-j", min(2, clients), "-T", seconds,
+        self.arguments = ("-c", clients, "-j", min(2, clients), "-T", max(seconds, clients // 16),
                           "-D", "payload=" + payload())
         self.wal = []
 

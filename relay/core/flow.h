@@ -7,7 +7,7 @@
  *			(doc/decisions/005-gate.md)
  *	held	a lane is full and its route keeps up: to wait for it is cheaper
  *			than to write the rest to the backlog and to read it from there
- *			(doc/decisions/008-held-stream.md)
+ *			(doc/decisions/011-held-stream.md)
  *
  * To the protocol both are a slow stream.
  *
