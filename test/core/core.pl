@@ -14,8 +14,6 @@ use OutboxTest::Process;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $DATABASE = 'regression';    # the tests name it
-
 my $node = new_node(
 	'core',
 	extension => 0,
@@ -26,30 +24,23 @@ my $node = new_node(
 		'wal_sender_timeout = 60s'
 	]);
 my $tests = $node->config_data('--pkglibdir');
-my $receiver = start_receiver(body => 'full');
-my $output = tempdir();
+my $pgxs = "$tests/pgxs/src/test";
+my $output = PostgreSQL::Test::Utils::tempdir();
 
 # As pg_regress makes its databases; what is ours is out of the tests' way.
-$node->safe_psql('postgres', "CREATE DATABASE $DATABASE TEMPLATE template0");
-$node->safe_psql('postgres', "ALTER DATABASE $DATABASE SET $_")
-  foreach (map { "lc_$_ TO 'C'" } qw(messages monetary numeric time)),
-  "bytea_output TO 'hex'", "timezone_abbreviations TO 'Default'";
-$node->safe_psql($DATABASE, q{
-	CREATE SCHEMA app;
-	CREATE EXTENSION outbox SCHEMA app;
-	SELECT app.outbox_route_create('hook', 'http', '}
-	  . $receiver->url('/hook') . q{')});
+sub create_database
+{
+	my ($database, $extension) = @_;
 
-my $relay = start_relay($node, dbname => $DATABASE);
-my $driver = start_driver(
-	$node,
-	'--conninfo',
-	$node->connstr($DATABASE) . " options='-c search_path=app'",
-	'--sessions' => 2,
-	'--rate' => 10,
-	'--seconds' => 36_000,
-	'--rollback' => 0.2,
-	'--savepoint' => 0.2);
+	$node->safe_psql('postgres', "CREATE DATABASE $database TEMPLATE template0");
+	$node->safe_psql('postgres', "ALTER DATABASE $database SET $_")
+	  foreach (map { "lc_$_ TO 'C'" } qw(messages monetary numeric time)),
+	  "bytea_output TO 'hex'", "timezone_abbreviations TO 'Default'";
+	$node->safe_psql($database,
+		'CREATE SCHEMA app; CREATE EXTENSION outbox SCHEMA app')
+	  if $extension;
+	return;
+}
 
 # What a schedule prints: "name ... ok", since 16 "ok 1 - name".
 sub results
@@ -74,14 +65,14 @@ sub diffs
 
 sub run_schedule
 {
-	my ($name, @command) = @_;
+	my ($name, $database, @command) = @_;
 	my $dir = "$output/$name";
 
 	mkdir $dir or die "could not make $dir: $!";
 	my $run = OutboxTest::Process->start(
 		$name,
 		command => [
-			@command, '--use-existing', "--dbname=$DATABASE",
+			@command, '--use-existing', "--dbname=$database",
 			'--host=' . $node->host, '--port=' . $node->port,
 			'--bindir=' . $node->config_data('--bindir'),
 			"--outputdir=$dir", '--max-concurrent-tests=20'
@@ -94,31 +85,81 @@ sub run_schedule
 	return;
 }
 
-my $pgxs = "$tests/pgxs/src/test";
-run_schedule('isolation', "$pgxs/isolation/pg_isolation_regress",
+# Nothing is lost of what is enqueued meanwhile, and nobody is cut off or has
+# to begin again.
+sub run_beside_relay
+{
+	my ($name, $database, @command) = @_;
+	my $receiver = start_receiver();
+
+	create_database($database, 1);
+	$node->safe_psql($database,
+		    "SELECT app.outbox_route_create('hook', 'http', '"
+		  . $receiver->url('/hook') . "')");
+	my $relay = start_relay(
+		$node,
+		dbname => $database,
+		config => { database => { slot => $name } });
+	my $driver = start_driver(
+		$node,
+		'--conninfo',
+		$node->connstr($database) . " options='-c search_path=app'",
+		'--sessions' => 2,
+		'--rate' => 10,
+		'--seconds' => 36_000,
+		'--rollback' => 0.2,
+		'--savepoint' => 0.2);
+
+	run_schedule($name, $database, @command);
+
+	is($driver->stop, 0, "$name: the driver ends");
+	is_delivered($name, $database);
+	ok( run_oracle(
+			[ $driver->{log} ], [ $receiver->{log} ], '--path', '/hook'),
+		"$name: the oracle agrees");
+	is(scalar(() = $relay->output =~ / started: /g),
+		1, "$name: in one run of the relay");
+	is($relay->stop, 0, "$name: the relay ends when asked");
+	return;
+}
+
+sub is_delivered
+{
+	my ($name, $database) = @_;
+	my $left = q{SELECT count(*) FROM outbox.messages WHERE status <> 'SENT'};
+
+	return ok(
+		eval {
+			wait_for('all is delivered',
+				sub { $node->safe_psql($database, $left) eq '0' });
+		},
+		"$name: all is delivered");
+}
+
+# Two tests list what is in the catalog beside PostgreSQL's own: they run
+# where nothing is, the others without them.
+my @regress = (
+	"$pgxs/regress/pg_regress",
+	"--inputdir=$tests/regress", "--dlpath=$tests");
+my @catalog = qw(type_sanity opr_sanity);
+my $schedule = slurp_file("$tests/regress/parallel_schedule");
+my $catalog = join('|', @catalog);
+
+$schedule =~ s/ (?:$catalog)\b//g;
+append_to_file("$output/schedule", $schedule);
+create_database('plain', 0);
+run_schedule('catalog', 'plain', @regress, 'test_setup', @catalog);
+
+# The tests name these databases.
+run_beside_relay('parallel', 'regression', @regress,
+	"--schedule=$output/schedule");
+run_beside_relay(
+	'isolation', 'isolation_regression',
+	"$pgxs/isolation/pg_isolation_regress",
 	"--inputdir=$tests/isolation",
 	"--schedule=$tests/isolation/isolation_schedule");
-run_schedule('parallel', "$pgxs/regress/pg_regress",
-	"--inputdir=$tests/regress", "--dlpath=$tests/regress",
-	"--schedule=$tests/regress/parallel_schedule");
 
-# Nothing was lost, and nobody was cut off or had to begin again.
-is($driver->stop, 0, 'the driver ends');
-ok( eval {
-		wait_for(
-			'all is delivered',
-			sub {
-				$node->safe_psql($DATABASE,
-					q{SELECT NOT EXISTS (SELECT FROM outbox.messages
-						WHERE status <> 'SENT')}) eq 't';
-			});
-	},
-	'all is delivered');
-ok(run_oracle([ $driver->{log} ], [ $receiver->{log} ], '--path', '/hook'),
-	'the oracle agrees');
-is(scalar(() = $relay->output =~ / started: /g), 1, 'in one run of the relay');
 unlike(slurp_file($node->logfile), qr/TRAP: |terminated by signal/,
 	'no process of the server died');
-is($relay->stop, 0, 'the relay ends when asked');
 $node->stop;
 done_testing();
