@@ -91,7 +91,7 @@ demo: demo-deps
 	@KAFKA=$(KAFKA) test/demo/demo
 
 verify-deps:
-	@$(install_deps) build test check kafka
+	@$(install_deps) build test check kafka model
 
 verify: verify-deps
 	@$(MAKE) -s DEPS=no all install-server WERROR='$(WERROR)'
