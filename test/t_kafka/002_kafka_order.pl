@@ -16,7 +16,7 @@ use Test::More;
 my $SESSIONS = 4;
 my $TRANSACTIONS = 25;    # of each session in a round, four messages each
 my @KILLS =
-  ('answered:150', 'submitted:200', 'settled:2', 'settle_sent:2', undef);
+  ('answered:150', 'submitted:200', 'settled:1', 'settle_sent:1', undef);
 
 my $node = new_node('main');
 my $kafka = start_kafka();
