@@ -16,13 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import mutants
 import mutate_report
+from mutate_server import ServerRunner
 from mutate_unit import SUITES as UNIT_SUITES, UnitRunner
 from scratch import ROOT, Scratch
 from suites import JOBS, read
 
 LOGS = os.path.join(ROOT, "build", "mutate")
 
-# verdict: red, survived, stale, broken
+# verdict: red, survived, stale, broken, red before
 Found = namedtuple("Found", "name verdict by seconds")
 
 SIGNS = (
@@ -56,7 +57,7 @@ class Work:
 
     def __init__(self):
         self.scratch = Scratch()
-        self.units = UnitRunner(self.scratch)
+        self.units, self.servers = UnitRunner(self.scratch), None
 
     def log(self, mutation, red):
         name = "%s.%s-%s.log" % (mutation.name if mutation else "none",
@@ -72,10 +73,16 @@ class Work:
     def test(self, mutation, red):
         """(status, log): 0 green, "broken" not built, else red."""
         log = self.log(mutation, red)
-        return self.units.test(mutation, red, log), log
+        if red.suite in UNIT_SUITES:
+            return self.units.test(mutation, red, log), log
+        if self.servers is None:
+            self.servers = ServerRunner(LOGS)
+        return self.servers.test(mutation, red, log), log
 
     def remove(self):
         self.scratch.remove()
+        if self.servers is not None:
+            self.servers.remove()
 
 
 def judge(work, mutation):
@@ -104,25 +111,36 @@ def judge(work, mutation):
     return found
 
 
-def check_green(work, mutations):
-    """The tests on the code as it is; the names of those that are red."""
+def green(work, red):
+    """Whether the test is green on the code as it is."""
+    status, log = work.test(None, red)
+    if status != 0:
+        print("%-9s %s without any mutation, see %s"
+              % ("red", red, os.path.relpath(log, ROOT)), flush=True)
+    return status == 0
+
+
+def run_some(work, mutations, jobs):
+    """First their tests without any; one that is red is no proof."""
     tests = {str(red): red for m in mutations for red in m.red}
-    bad = []
-    for name, red in sorted(tests.items()):
-        status, log = work.test(None, red)
-        if status != 0:
-            print("%-9s %s without any mutation, see %s"
-                  % ("red", name, os.path.relpath(log, ROOT)), flush=True)
-            bad.append(name)
-    return bad
+    with ThreadPoolExecutor(jobs) as pool:
+        names = sorted(tests)
+        good = dict(zip(names, pool.map(
+            lambda name: green(work, tests[name]), names)))
+        found = list(pool.map(
+            lambda m: judge(work, m),
+            [m for m in mutations if all(good[str(r)] for r in m.red)]))
+    done = {f.name for f in found}
+    return found + [
+        Found(m.name, "red before", "; ".join(str(r) for r in m.red), 0)
+        for m in mutations if m.name not in done]
 
 
 def run_all(work, mutations):
     """Those of unit tests side by side, the others one after the other."""
     units = [m for m in mutations if work.is_unit(m)]
-    with ThreadPoolExecutor(JOBS) as pool:
-        found = list(pool.map(lambda m: judge(work, m), units))
-    return found + [judge(work, m) for m in mutations if m not in units]
+    return run_some(work, units, JOBS) + run_some(
+        work, [m for m in mutations if m not in units], 1)
 
 
 def main(arguments):
@@ -138,10 +156,6 @@ def main(arguments):
     os.environ["OUTBOX_TEST_LOGS"] = os.path.join(LOGS, "build")
     work = Work()
     try:
-        bad = check_green(work, mutations)
-        if bad:
-            print("0 passed, %d failed" % len(bad))
-            return 1
         found = run_all(work, mutations)
     except RuntimeError as error:
         sys.exit("test/mutate/run: %s" % error)

@@ -29,6 +29,9 @@ class Programs:
         self.run = suites.Run(scratch, self.name)
         self.scratch, self.lock = scratch, threading.Lock()
         self.objects = {}
+        self.version = subprocess.check_output(
+            ["make", "-s", "-C", suites.ROOT + "/relay", "print-VERSION"],
+            text=True).strip()
         self.archive, log = self.build()
         if self.archive is None:
             raise RuntimeError("nothing could be built, see " + log)
@@ -42,7 +45,7 @@ class Programs:
 
     def compile(self, source, program, log):
         command = ["cc", *suites.CFLAGS, *self.flags, "-w",
-                   '-DOUTBOX_VERSION="0"', "-Irelay", "-Irelay/core",
+                   '-DOUTBOX_VERSION="%s"' % self.version, "-Irelay", "-Irelay/core",
                    "-Idecoder", "-Iextension", "-Itest/unit",
                    "-I" + pg_config("includedir"), "-c", "-o", program, source]
         return self.scratch.run(command, log) == 0
