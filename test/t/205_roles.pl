@@ -114,6 +114,12 @@ wait_for('the second delivers', sub { ($second->get('/readyz'))[0] == 200 });
 pass('takeover works without superuser');
 $relay->kill9;
 is($second->stop, 0, 'the second relay ends when asked');
+wait_for(
+	'the walsender has let go of the slot',
+	sub {
+		$node->safe_psql('postgres',
+			'SELECT count(*) FROM pg_replication_slots WHERE active') eq '0';
+	});
 $node->safe_psql('postgres', "SELECT pg_drop_replication_slot('outbox')");
 $id = as('shop', 'SELECT ' . enqueue_sql('order.created', { n => 4 }));
 $second->run;
