@@ -10,7 +10,7 @@
 /*
  * Only functions of pg_catalog here: a view's functions are checked against
  * the caller, its tables against the owner.  At or below the floor all is
- * resolved, so the table of ranges is asked only about what is new.
+ * resolved; the set of the rest is made once, and only when it is needed.
  */
 CREATE VIEW outbox.messages AS
 SELECT m.id, m.generation, m.shard_id, x.route_id, r.name AS route, r.kind,
@@ -18,13 +18,16 @@ SELECT m.id, m.generation, m.shard_id, x.route_id, r.name AS route, r.kind,
 	CASE
 		WHEN p.status IS NOT NULL THEN p.status
 		WHEN b.seq IS NOT NULL THEN 'NEW'
-		WHEN m.id <= (SELECT floor FROM outbox.relay) OR s.resolved_at IS NOT NULL THEN 'SENT'
+		WHEN m.id <= (SELECT floor FROM outbox.relay) THEN 'SENT'
+		WHEN m.id <@ (SELECT pg_catalog.range_agg(s.ids) FROM outbox.resolved AS s) THEN 'SENT'
 		ELSE 'NEW'
 	END AS status,
 	coalesce(p.retry_count, 0) AS retry_count,
 	p.next_retry_time, p.instance_id, p.lock_until, p.last_error,
 	m.deliver_at, m.create_time,
-	coalesce(p.update_time, b.create_time, s.resolved_at, m.create_time) AS update_time,
+	coalesce(p.update_time, b.create_time,
+		(SELECT s.resolved_at FROM outbox.resolved AS s WHERE s.ids @> m.id LIMIT 1),
+		m.create_time) AS update_time,
 	m.content_type, m.headers, m.payload
 FROM outbox.message AS m
 LEFT JOIN LATERAL unnest(m.routes) AS x (route_id) ON true
@@ -36,11 +39,7 @@ LEFT JOIN LATERAL (
 	WHERE pg_catalog.int8range(b.first_id, b.last_id, '[]') @> m.id
 		AND b.route_id = x.route_id
 		AND NOT b.done @> pg_catalog.array_position(b.ids, m.id) - 1
-	LIMIT 1) AS b ON true
-LEFT JOIN LATERAL (
-	SELECT s.resolved_at FROM outbox.resolved AS s
-	WHERE s.ids @> m.id
-	LIMIT 1) AS s ON true;
+	LIMIT 1) AS b ON true;
 COMMENT ON VIEW outbox.messages IS 'one row for each message and route, with its status; ask by id';
 
 /* The heads of backlogs and waiting rows stand for all: they are in order. */

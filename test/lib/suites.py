@@ -260,11 +260,13 @@ def build_relay(run):
 
 def append_regress_log(place, base, log):
     """What PostgreSQL::Test keeps from prove: why a test died."""
+    ended = [line for line in read(log).splitlines()[-3:]
+             if line.startswith("# stopped:")]
     for name in glob.glob("%s/**/regress_log_%s" % (place, base),
                           recursive=True):
         with open(log, "a", encoding="utf-8") as out:
             out.writelines(line + "\n" for line in
-                           read(name).splitlines()[-40:])
+                           read(name).splitlines()[-40:] + ended)
 
 
 def prove(run, files, jobs, **more):

@@ -16,7 +16,8 @@ my $receiver = start_receiver(body => 'none');
 
 route_create($node, 'hook', 'http', $receiver->url('/hook'));
 my $relay = start_relay($node);
-my $driver = start_driver($node, '--sessions', 4, '--seconds', 600);
+my $driver = start_driver($node, '--sessions', 4, '--rate', 400,
+	'--seconds', 600);
 
 foreach my $round (1 .. 3)
 {

@@ -97,17 +97,23 @@ sub state
 	  // { seen => 0, held => 0, script => [] };
 }
 
-# requests(path): what came, in order, answered or not.
+# requests(path): what came, in order, answered or not.  Each line of the log
+# is read once, however often this is asked; the last one may be half written.
 sub requests
 {
 	my ($self, $path) = @_;
-	my $log = -e $self->{log}
-	  ? PostgreSQL::Test::Utils::slurp_file($self->{log})
-	  : '';
 
-	# The last line may be half written.
-	return grep { $_->{path} eq $path }
-	  map { decode_json($_) } $log =~ /^(.*)\n/mg;
+	if (open(my $log, '<', $self->{log}))
+	{
+		local $/;
+		seek($log, $self->{read} // 0, 0);
+		my ($lines) = <$log> =~ /^(.*\n)/s;
+		close($log);
+		$self->{read} += length($lines // '');
+		push @{ $self->{requests} },
+		  map { decode_json($_) } split /\n/, $lines // '';
+	}
+	return grep { $_->{path} eq $path } @{ $self->{requests} };
 }
 
 # delivered(path): those that were answered 2xx.
