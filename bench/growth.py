@@ -14,7 +14,8 @@ import statistics
 import time
 
 from measure import alternate, row
-from producers import OUTBOX_INSERT, Load, payload
+from place import demo
+from producers import OUTBOX_INSERT, Load, fill, payload
 
 # -- producers and relay on one machine
 
@@ -35,17 +36,13 @@ def steady(place, options):
     load = Load(place, "steady", OUTBOX_INSERT, 1, STEADY_CLIENTS,
                 options.seconds * 2)
 
-    def settle_all():
-        place.wait_resolved(place.value("SELECT last_value FROM"
-                                        " outbox.message_id_seq"))
-
     def with_relay():
         place.run_relay()
-        settle_all()
+        place.wait_resolved(place.last_id())
         before = place.resolved()
         began = time.time()
         load()
-        settle_all()
+        place.wait_resolved(place.last_id())
         rate = (place.resolved() - before) / (time.time() - began)
         place.end_relay()
         return float(rate)
@@ -163,13 +160,10 @@ def growth_routes(place, options):
                   " FROM generate_series(%s, %s) AS n",
                   place.url + "/other", made, routes - 1)
         made = routes
-        before = place.value("SELECT last_value FROM outbox.message_id_seq")
+        before = place.last_id()
         rates = [enqueue() for _ in range(options.drains)]
-        drain.total += place.value("SELECT last_value FROM"
-                                   " outbox.message_id_seq") - before
-        place.run_relay()
-        place.wait_resolved(drain.total)
-        place.end_relay()
+        drain.total += place.last_id() - before
+        deliver_all(place)
         figures[routes] = ([1e6 / rate for rate in rates],
                            [drain(COUNT) for _ in range(options.drains)])
     yield from curve("enqueue, by the clock", "us/message", CONDITIONS,
@@ -192,6 +186,23 @@ INSERT INTO outbox.resolved
 """
 
 
+def deliver_all(place):
+    place.run_relay()
+    place.wait_resolved(place.last_id())
+    place.end_relay()
+
+
+def fill_delivered(place, count):
+    """The last id before; out of the slot, what is filled in is not sent."""
+    last = place.last_id()
+    place.sql(FILL.format(last + 1, last + count).replace("%%", "%"))
+    place.sql("ANALYZE outbox.message")
+    place.sql("SELECT pg_replication_slot_advance('outbox',"
+              " pg_current_wal_lsn())")
+    place.sql("UPDATE outbox.relay SET position = pg_current_wal_lsn()")
+    return last
+
+
 def growth_retained(place, options):
     """Messages kept
 
@@ -207,16 +218,12 @@ def growth_retained(place, options):
     figures, kept = {}, 1
     sizes = (10000, 100000, 1000000) + ((20000000,) if options.long else ())
     for size in sizes:
-        last = place.value("SELECT last_value FROM outbox.message_id_seq")
-        place.sql(FILL.format(last + 1, last + size - kept).replace("%%", "%"))
-        place.sql("ANALYZE outbox.message")
+        last = fill_delivered(place, size - kept)
         kept = size
-        # out of the slot: what is filled in is not sent
-        place.sql("SELECT pg_replication_slot_advance('outbox',"
-                  " pg_current_wal_lsn())")
-        place.sql("UPDATE outbox.relay SET position = pg_current_wal_lsn()")
+        rates = [load() for _ in range(options.drains)]
+        deliver_all(place)
         figures[size] = (
-            [1e6 / load() for _ in range(options.drains)],
+            [1e6 / rate for rate in rates],
             [look_up(place, last) for _ in range(options.drains)],
             [start_seconds(place) for _ in range(options.drains)])
     for number, (what, unit) in enumerate((
@@ -241,7 +248,51 @@ def start_seconds(place):
     began = time.perf_counter()
     place.run_relay()
     taken = time.perf_counter() - began
-    place.wait_resolved(place.value("SELECT last_value FROM"
-                                    " outbox.message_id_seq"))
     place.end_relay()
     return taken
+
+
+# -- a backlog
+
+def backlog(place, options):
+    """Start and memory with a backlog
+
+    Delivered messages of one byte are in the table, others wait for a paused
+    route.  Start: from the start of the relay's process until it is ready.  Memory:
+    the most that the relay took, all libraries included: when it wrote the
+    backlog, and when it started with twice as much and delivered all of it to
+    an HTTP endpoint.
+    """
+    delivered, waiting = ((10000000, 1000000) if options.long
+                          else (1000000, 100000))
+    place.make_route("http")
+    place.run_relay()
+    place.end_relay()
+    fill_delivered(place, delivered)
+    place.sql("SELECT outbox_route_pause('bench')")
+
+    def wait_in_backlog(count):
+        fill(place, waiting, 1000)
+        place.run_relay()
+        demo.wait_for("the backlog has them", lambda: place.value(
+            "SELECT sum(backlog) FROM outbox_status()") == count, 300)
+        most = place.relay_status("VmHWM")
+        place.end_relay()
+        return most
+
+    conditions = {"synchronous_commit": "on", "payload": "200 B",
+                  "delivered": "{:,}".format(delivered).replace(",", " ")}
+    writing = wait_in_backlog(waiting)
+    yield row("start", {**conditions, "backlog": waiting}, "s",
+              [start_seconds(place) for _ in range(options.rounds)],
+              better="less", target="< 2")
+    writing = max(writing, wait_in_backlog(2 * waiting))
+    conditions["backlog"] = 2 * waiting
+    yield row("greatest memory, writing the backlog", conditions, "MB",
+              [writing], better="less", target="<= 64")
+    place.run_relay()
+    place.sql("SELECT outbox_route_resume('bench')")
+    place.wait_resolved(place.last_id(), 600)
+    yield row("greatest memory, delivering the backlog", conditions, "MB",
+              [place.relay_status("VmHWM")], better="less", target="<= 64")
+    place.end_relay()

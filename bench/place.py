@@ -207,7 +207,7 @@ class Place(demo.System):
         try:
             with urllib.request.urlopen("http://127.0.0.1:%d/readyz"
                                         % self.port) as answer:
-                return answer.status == 200
+                return answer.read() == b"ready: running\n"
         except OSError:
             return False
 
@@ -254,6 +254,25 @@ class Place(demo.System):
                                    % (self.resolved(), count))
             time.sleep(0.02)
         return time.time()
+
+    def last_id(self):
+        return self.value("SELECT last_value FROM outbox.message_id_seq")
+
+    def pass_slot(self):
+        """Nothing that was settled will be decoded again."""
+        # Each checkpoint notes what is running; decoding may begin at the last
+        # but one of these notes that a relay has confirmed, which it does
+        # with a delivery.
+        before = self.value("SELECT pg_current_wal_insert_lsn()")
+
+        def passed():
+            self.sql("CHECKPOINT")
+            self.sql("SELECT outbox_enqueue('bench', '{}')")
+            self.wait_resolved(self.last_id())
+            return self.value("SELECT restart_lsn >= %s FROM"
+                              " pg_replication_slots WHERE slot_name = 'outbox'",
+                              before)
+        demo.wait_for("the slot passes what is settled", passed)
 
     def keep_logs(self):
         """What the programs said, beside the build, when something failed."""

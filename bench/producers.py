@@ -142,7 +142,6 @@ def decode(place, options):
     unroutable(place)
     place.setting("synchronous_commit", "off")
     place.sql("CREATE PUBLICATION bench FOR TABLE outbox.message")
-    schema = place.value("SELECT 'outbox'::regnamespace::oid")
     for per, count, target in ((1, 40000, ">= 1.2"), (1000, 200000, ">= 2.1")):
         for plugin in ("outbox_decoder", "pgoutput"):
             place.sql("SELECT pg_create_logical_replication_slot(%s, %s)",
@@ -152,8 +151,7 @@ def decode(place, options):
         # Nothing is confirmed: each round decodes the same.
         rate = {}
         for plugin, plugin_options in (
-                ("outbox_decoder", "proto_version '1', schema_oid '%d'"
-                 % schema),
+                ("outbox_decoder", decoder_options(place)),
                 ("pgoutput", "proto_version '2', publication_names 'bench',"
                  " binary 'true'")):
             rate[plugin] = receiver(place, plugin, end, plugin_options, count)
@@ -165,6 +163,11 @@ def decode(place, options):
                            "messages": count},
                   "messages/s", ours, peer, peer_name="pgoutput binary",
                   target=target)
+
+
+def decoder_options(place):
+    return ("proto_version '1', schema_oid '%d'"
+            % place.value("SELECT 'outbox'::regnamespace::oid"))
 
 
 def receiver(place, slot, end, slot_options, count):

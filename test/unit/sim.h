@@ -29,8 +29,8 @@
 #include "core/engine.h"
 #include "core/idset.h"
 
-#define SIM_ROUTES 4 /* ids 1 .. 4 */
-#define SIM_KEYS 4   /* keys 1 .. 4; 0: none */
+#define SIM_ROUTES 4  /* ids 1 .. 4 */
+#define SIM_KEYS 4    /* keys 1 .. 4; 0: none */
 #define SIM_OUT_MAX 6 /* under way at a destination */
 #define SIM_FRAME_MAX (4 * WIRE_FRAME_MAX)
 
@@ -48,11 +48,11 @@ typedef struct SimMessage
 	uint32_t subxid;
 	int16_t generation;
 	uint8_t key;
-	uint8_t routes; /* bit r - 1 */
-	bool ghost;     /* its subtransaction was rolled back */
-	bool omitted;   /* too long for a frame */
-	bool broken;    /* its row cannot be read */
-	uint8_t poison; /* bit r - 1: refused for good */
+	uint8_t routes;      /* bit r - 1 */
+	bool ghost;          /* its subtransaction was rolled back */
+	bool omitted;        /* too long for a frame */
+	bool broken;         /* its row cannot be read */
+	uint8_t poison;      /* bit r - 1: refused for good */
 	int64_t stubborn_ms; /* until then all attempts fail */
 	uint32_t order;      /* index in the list of its key */
 	uint8_t sent[SIM_ROUTES];
@@ -114,9 +114,9 @@ typedef struct SimRoute
 	bool exists;
 	RouteSpec spec;
 	bool keeps_order;
-	bool down;  /* the destination: all attempts fail */
+	bool down;        /* the destination: all attempts fail */
 	uint8_t down_key; /* those of this key do; 0: of none */
-	bool loose; /* its ordering was altered: no order is promised */
+	bool loose;       /* its ordering was altered: no order is promised */
 	int32_t fewest_attempts; /* max_attempts ever had */
 } SimRoute;
 
