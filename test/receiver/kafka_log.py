@@ -21,7 +21,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 
 def raw(text):
@@ -35,7 +34,7 @@ def entry(number, record, keep_body):
     line = {
         "n": number,
         "time": record["ts"] / 1000.0,
-        "answered": time.time(),
+        "answered": record["ts"] / 1000.0,
         "method": "KAFKA",
         "path": record["topic"],
         "partition": record["partition"],

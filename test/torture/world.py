@@ -28,6 +28,7 @@ ROUTES = {
     "picky": ("t.picky", PROBE),
 }
 STREAM = ("t.all", "t.alpha", PROBE)    # to Kafka
+KAFKA_MESSAGE_MAX = 2000000    # the greatest message of the driver and more
 OPTIONS = {"retry_initial_ms": 50, "retry_max_ms": 500, "timeout_ms": 3000,
            "connect_timeout_ms": 1000, "max_attempts": 10000}
 LEASE_SECONDS = 2
@@ -65,7 +66,8 @@ class Relay:
                     LEASE_SECONDS))
         if self.world.kafka:
             text += ("\n[kafka main]\nbootstrap.servers = %s\n"
-                     % self.world.kafka)
+                     "message.max.bytes = %d\n"
+                     % (self.world.kafka, KAFKA_MESSAGE_MAX))
         with open(self.config, "w", encoding="ascii") as file:
             file.write(text)
         os.chmod(self.config, 0o644)
@@ -252,6 +254,7 @@ class World:
             ["test/kafka/start", self.kafka_dir,
              "broker.session.timeout.ms=3000",
              "broker.heartbeat.interval.ms=500",
+             "message.max.bytes=%d" % KAFKA_MESSAGE_MAX,
              "log.message.timestamp.type=LogAppendTime"],
             "relay").split("\n")[-2]
         self.place.call(["test/kafka/topic", self.kafka, "stream",
