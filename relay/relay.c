@@ -19,7 +19,10 @@
 #include "session.h"
 #include "sink_kafka_conf.h"
 
-/* The first new try comes soon, those after it at most once a second. */
+/*
+ * The first new try comes soon, those after it at most once a second, and
+ * more and more seldom while the server does not let us in.
+ */
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MIN_MS 1000
 #define BACKOFF_MAX_MS 5000
@@ -65,12 +68,32 @@ relay_config(const char *path, char *err, size_t err_size)
 
 /* ---------- sessions ---------- */
 
+/* backoff: how long to wait for the next session; more for the one after. */
+static int64_t
+backoff(Relay *relay, SessionEnd end, SessionState state)
+{
+	int64_t ran_ms = loop_now_ms(relay->loop) - relay->begun_ms;
+	bool let_in = end == SESSION_TERMINATED || state > SESSION_CHECKING;
+	int64_t delay_ms = relay->backoff_ms;
+
+	if (ran_ms >= GOOD_SESSION_MS)
+		delay_ms = BACKOFF_FIRST_MS;
+	else if (let_in && delay_ms > BACKOFF_MIN_MS)
+		delay_ms = BACKOFF_MIN_MS;
+	relay->backoff_ms = delay_ms * 2;
+	if (relay->backoff_ms < BACKOFF_MIN_MS)
+		relay->backoff_ms = BACKOFF_MIN_MS;
+	if (relay->backoff_ms > BACKOFF_MAX_MS)
+		relay->backoff_ms = BACKOFF_MAX_MS;
+	return delay_ms;
+}
+
 static void
 session_ended(void *arg, SessionEnd end, const char *reason)
 {
 	Relay *relay = arg;
 	SessionStatus status;
-	int64_t now = loop_now_ms(relay->loop);
+	int64_t delay_ms;
 
 	snprintf(relay->why, sizeof(relay->why), "%s", reason);
 	session_status(relay->session, &status);
@@ -89,17 +112,11 @@ session_ended(void *arg, SessionEnd end, const char *reason)
 		loop_stop(relay->loop, RELAY_EXIT_CONFIG);
 		return;
 	}
-	if (now - relay->begun_ms >= GOOD_SESSION_MS)
-		relay->backoff_ms = BACKOFF_FIRST_MS;
+	delay_ms = backoff(relay, end, status.state);
 	log_warning("session_lost", "%s; trying again in %d ms", relay->why,
-				(int) relay->backoff_ms);
+				(int) delay_ms);
 	sd_notifyf(0, "STATUS=not delivering: %s", relay->why);
-	timer_set(relay->next_timer, relay->backoff_ms);
-	relay->backoff_ms *= 2;
-	if (relay->backoff_ms < BACKOFF_MIN_MS)
-		relay->backoff_ms = BACKOFF_MIN_MS;
-	if (relay->backoff_ms > BACKOFF_MAX_MS)
-		relay->backoff_ms = BACKOFF_MAX_MS;
+	timer_set(relay->next_timer, delay_ms);
 }
 
 static void

@@ -117,7 +117,9 @@ db_lost(void *arg, const Loss *loss)
 	Session *session = arg;
 
 	session_end(session,
-				is_fatal(loss->sqlstate) ? SESSION_FATAL : SESSION_LOST,
+				is_fatal(loss->sqlstate) ? SESSION_FATAL
+				: loss->admin_shutdown   ? SESSION_TERMINATED
+										 : SESSION_LOST,
 				"database connection: %s", loss->reason);
 	if (loss->admin_shutdown)
 	{

@@ -33,9 +33,10 @@ typedef enum SessionState
 
 typedef enum SessionEnd
 {
-	SESSION_LOST,   /* begin again */
-	SESSION_FATAL,  /* only a person can help */
-	SESSION_DRAINED /* as asked */
+	SESSION_LOST,       /* begin again */
+	SESSION_TERMINATED, /* by the server, which is there: begin again soon */
+	SESSION_FATAL,      /* only a person can help */
+	SESSION_DRAINED     /* as asked */
 } SessionEnd;
 
 /* A server that has not answered for so long has stopped. */
