@@ -23,6 +23,7 @@
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
+#include "storage/lmgr.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -116,7 +117,9 @@ leaf_init(Leaves *leaves, Relation rel)
 /*
  * The extension can be dropped and made again between the look at the cache
  * and the lock: then the leaf is gone, the cache knows, and the new one is
- * taken.
+ * taken.  The parent is locked first, as INSERT does it: ALTER TABLE has its
+ * lock before it begins with the leaves, or else we would wait for each other
+ * when we come to another leaf.
  */
 static Relation
 leaf_open_relation(Message *message)
@@ -131,6 +134,7 @@ leaf_open_relation(Message *message)
 
 		message->generation = cache->current;
 		relid = cache->leaves[message->generation][number];
+		LockRelationOid(cache->message, RowExclusiveLock);
 		rel = try_table_open(relid, RowExclusiveLock);
 		if (rel != NULL)
 			return rel;

@@ -32,6 +32,7 @@ typedef struct RouteCache
 	Oid cluster;
 	Oid dedup;
 	Oid message_id_seq;
+	Oid message; /* the parent of the leaves */
 	Oid leaves[OUTBOX_GENERATIONS][OUTBOX_LEAVES];
 	int16 current; /* generation */
 	bool known;    /* this cluster and database have a base */

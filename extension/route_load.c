@@ -31,6 +31,7 @@ load_relids(RouteCache *cache)
 	cache->cluster = outbox_relid("cluster");
 	cache->dedup = outbox_relid("dedup");
 	cache->message_id_seq = outbox_relid("message_id_seq");
+	cache->message = outbox_relid("message");
 	for (int g = 0; g < OUTBOX_GENERATIONS; g++)
 		for (int i = 0; i < OUTBOX_LEAVES; i++)
 		{
