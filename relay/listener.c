@@ -180,6 +180,8 @@ bind_to(Listener *listener, const char *host_port, char *err, size_t err_size)
 	}
 	errno = 0;
 	bound = evhttp_bind_socket_with_handle(listener->http, host, port);
+	if (bound == NULL && errno == ENOMEM)
+		mem_exhausted();
 	if (bound == NULL)
 	{
 		snprintf(err, err_size, "could not listen at %s: %s", host_port,
@@ -200,8 +202,8 @@ listener_open(Loop *loop, const char *host_port, ListenerCall call, void *arg,
 	listener->arg = arg;
 	listener->http = evhttp_new(loop_base(loop));
 	if (listener->http == NULL)
-		snprintf(err, err_size, "could not listen: out of memory");
-	else if (bind_to(listener, host_port, err, err_size))
+		mem_exhausted();
+	if (bind_to(listener, host_port, err, err_size))
 	{
 		evhttp_set_allowed_methods(listener->http, ALL_METHODS);
 		evhttp_set_max_headers_size(listener->http, LISTENER_HEADERS_MAX);
@@ -219,8 +221,7 @@ listener_close(Listener *listener)
 {
 	if (listener == NULL)
 		return;
-	if (listener->http != NULL)
-		evhttp_free(listener->http);
+	evhttp_free(listener->http);
 	mem_free(listener);
 }
 

@@ -41,7 +41,8 @@ typedef int (*ListenerCall)(void *arg, const char *path, Page *page);
 
 /*
  * listener_open: at host:port, [address]:port for IPv6; port 0 is any free
- * one.  NULL with a sentence in err when it cannot be had.
+ * one.  NULL with a sentence in err when it cannot be had, but without memory
+ * the process ends as in core/mem.h.
  */
 extern Listener *listener_open(Loop *loop, const char *host_port,
 							   ListenerCall call, void *arg, char *err,

@@ -8,9 +8,12 @@
 #include "listener.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tap.h"
@@ -213,6 +216,60 @@ test_open(void)
 	   "a port that is taken: in use");
 }
 
+static int left; /* allocations of libevent that find memory */
+
+static void *
+limited_malloc(size_t size)
+{
+	if (left-- > 0)
+		return malloc(size);
+	errno = ENOMEM;
+	return NULL;
+}
+
+static void *
+limited_realloc(void *old, size_t size)
+{
+	if (left-- > 0)
+		return realloc(old, size);
+	errno = ENOMEM;
+	return NULL;
+}
+
+/* open_with: in a process of its own, whose exit status it gives back. */
+static int
+open_with(int allocations)
+{
+	char err[256];
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+	{
+		left = allocations;
+		event_set_mem_functions(limited_malloc, limited_realloc, free);
+		_exit(listener_open(loop, "127.0.0.1:0", make_page, NULL, err,
+							sizeof(err)) != NULL
+				  ? 0
+				  : 2);
+	}
+	waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void
+test_no_memory(void)
+{
+	int allocations = 0;
+
+	while (open_with(allocations) == 1 && allocations < 1000)
+		allocations++;
+	is_int(open_with(allocations), 0,
+		   "where memory ends after less than %d allocations it exits with 1",
+		   allocations);
+	ok(allocations > 0, "of which there are some");
+}
+
 int
 main(void)
 {
@@ -227,6 +284,7 @@ main(void)
 	test_pages();
 	test_refusals();
 	test_open();
+	test_no_memory();
 	listener_close(listener);
 	listener_close(NULL);
 	loop_free(loop);
