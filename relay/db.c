@@ -231,6 +231,16 @@ take_result(Db *db, PGresult *result)
 	return true;
 }
 
+/*
+ * libpq forgets an answer, even a Sync, that it finds no memory for: those
+ * after it would be taken for those of other queries.
+ */
+static bool
+is_confused(const Db *db)
+{
+	return strstr(PQerrorMessage(db->conn), "out of memory") != NULL;
+}
+
 /* take_results: all that can be had without waiting. */
 static bool
 take_results(Db *db)
@@ -238,7 +248,8 @@ take_results(Db *db)
 	int empty = 0;
 
 	/* two empty ones in a row: libpq has nothing more, though not busy */
-	while (!db->closed && db->head != NULL && empty < 2 && !PQisBusy(db->conn))
+	while (!db->closed && db->head != NULL && empty < 2 &&
+		   !PQisBusy(db->conn) && !is_confused(db))
 	{
 		PGresult *result = PQgetResult(db->conn);
 
@@ -251,7 +262,7 @@ take_results(Db *db)
 		PQclear(PQgetResult(db->conn));
 	if (!db->closed && db->head == NULL)
 		(void) PQisBusy(db->conn);
-	return !db->loss.noted;
+	return !db->loss.noted && (db->closed || !is_confused(db));
 }
 
 /* A read that failed may have left the server's last words in the buffer. */

@@ -86,7 +86,7 @@ admin_value(const char *sql)
 }
 
 /* wait_value: until sql gives expected, turning the loop meanwhile. */
-static bool
+static TAP_UNUSED bool
 wait_value(const char *sql, const char *expected)
 {
 	int never = 0;
@@ -109,7 +109,7 @@ on_lost(void *arg, const Loss *why)
 	loss = *why;
 }
 
-static void
+static TAP_UNUSED void
 terminate(int pid)
 {
 	char sql[64];

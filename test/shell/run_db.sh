@@ -1,13 +1,15 @@
 #!/bin/sh
 # test/shell/run_db.sh
 #
-# Builds test_db, or the program named, with sanitizers and runs it against a
-# cluster of its own, which is gone afterwards.
+# Builds test_db, or the program named, with sanitizers, or what is named for
+# the compiler instead, and runs it against a cluster of its own, which is
+# gone afterwards.
 #
 # SPDX-License-Identifier: PostgreSQL
 set -eu
 
 program=${1:-test_db}
+build_with=${2:--fsanitize=address,undefined -fno-sanitize-recover=all}
 here=$(cd "$(dirname "$0")" && pwd)
 relay=$here/../../relay
 PG_CONFIG=${PG_CONFIG:-pg_config}
@@ -31,8 +33,7 @@ trap finish EXIT
 trap 'exit 2' INT TERM HUP
 
 ${CC:-cc} -std=c11 -D_GNU_SOURCE -DCONNECT_TIMEOUT_MS=1000 -Wall -Wextra \
-	-Wshadow -Werror -g -O1 -fno-omit-frame-pointer \
-	-fsanitize=address,undefined -fno-sanitize-recover=all \
+	-Wshadow -Werror -g -O1 -fno-omit-frame-pointer $build_with \
 	-I"$relay" -I"$($PG_CONFIG --includedir)" -o "$scratch/$program" \
 	"$here/$program.c" "$relay/db.c" "$relay/stream.c" "$relay/stream_input.c" "$relay/connect.c" \
 	"$relay/conninfo.c" "$relay/loss.c" "$relay/loop.c" "$relay/log.c" "$relay/core/mem.c" \
