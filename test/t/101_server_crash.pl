@@ -1,7 +1,8 @@
 # test/t/101_server_crash.pl
 #
 # The server is killed under load, several times; the relay finds back by
-# itself.  A fast stop does not wait for the relay.
+# itself.  A fast stop does not wait for the relay: one that did would not
+# end, since the server never gives up a walsender here.
 #
 # SPDX-License-Identifier: PostgreSQL
 use strict;
@@ -10,11 +11,9 @@ use warnings;
 use OutboxTest;
 use OutboxTest::Recovery;
 use Test::More;
-use Time::HiRes qw(time);
 
-my $FAST_STOP_SECONDS = 5;
-
-my $node = new_node('main', conf => ['fsync = on']);
+my $node =
+  new_node('main', conf => [ 'fsync = on', 'wal_sender_timeout = 0' ]);
 my $receiver = start_receiver(body => 'none');
 
 load_route($node, $receiver, 'hook');
@@ -39,10 +38,7 @@ foreach my $round (1 .. 4)
 }
 
 deliveries_go_on();
-my $began = time();
-$node->stop('fast');
-my $took = time() - $began;
-cmp_ok($took, '<', $FAST_STOP_SECONDS,
+ok($node->stop('fast', fail_ok => 1),
 	'a fast stop does not wait for the relay');
 ok($relay->running, 'fast stop: the relay lives');
 $node->start;
@@ -50,9 +46,7 @@ $node->start;
 # Stopped when nothing happens, too.
 is($driver->stop, 0, 'the driver ends');
 is_reconciled('server crashes', $node, $receiver, [$driver], ['hook']);
-$began = time();
-$node->stop('fast');
-cmp_ok(time() - $began, '<', $FAST_STOP_SECONDS,
+ok($node->stop('fast', fail_ok => 1),
 	'a fast stop of a quiet server neither');
 $node->start;
 my $more = load_once($node, '--transactions' => 5, '--seed' => 2);
