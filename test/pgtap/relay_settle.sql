@@ -35,7 +35,7 @@ LANGUAGE sql AS $$
 		'retry_count', 1, 'next_retry_ms', 1700000000123, 'error', 'boom')))
 $$;
 
-SELECT plan(43);
+SELECT plan(44);
 
 /* Who is refused. */
 SELECT throws_ok($$SELECT outbox_settle(run + 1, system_identifier, timeline, NULL, NULL, NULL, NULL)
@@ -49,6 +49,13 @@ SELECT throws_ok($$SELECT test.settle('[]')$$, '22023', 'facts must be a JSON ob
 SELECT throws_ok($$SELECT test.settle(test.park(1, 'SENT'))$$, '23514', NULL, 'a status that no parked row has');
 SELECT throws_ok($$SELECT outbox_maintain(2)$$, '55000', NULL, 'maintenance by another run');
 SELECT is((SELECT count(*)::int FROM outbox.resolved), 0, 'none of them left anything');
+
+/* The fence, until the transaction ends; the row of the relay keeps others out as well. */
+BEGIN;
+SELECT test.settle() \g /dev/null
+SELECT results_eq($$SELECT mode FROM pg_locks WHERE objsubid = 3 AND objid = 2
+	AND locktype = 'advisory' AND pid = pg_backend_pid()$$, $$VALUES ('ShareLock')$$, 'a settle shares the fence');
+COMMIT;
 
 /* Resolved and P. */
 SELECT lives_ok($$SELECT test.settle(ids => '{[1,4),[6,7)}', "position" => '0/50')$$, 'ids and a position');

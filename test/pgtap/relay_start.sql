@@ -14,7 +14,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS outbox;
 
-SELECT plan(27);
+SELECT plan(28);
 
 SELECT throws_ok($$SELECT outbox_start('a', 's')$$, '55000',
 	'this session does not hold the lease', 'a start needs the lease');
@@ -45,6 +45,13 @@ SELECT is(:'two_position'::pg_lsn, '0/100'::pg_lsn, 'P is kept on the same serve
 SELECT throws_ok(format('SELECT outbox_settle(%s, %s, %s, NULL, NULL, NULL, NULL)', :one_run,
 	:one_system_identifier, :one_timeline), '55000', 'relay run 1 is not the current one',
 	'the run before is refused');
+
+BEGIN;
+SELECT outbox_start('b', 's2') \g /dev/null
+SELECT results_eq($$SELECT mode FROM pg_locks WHERE objsubid = 3 AND objid = 2
+	AND locktype = 'advisory' AND pid = pg_backend_pid()$$, $$VALUES ('ExclusiveLock')$$,
+	'a start has the fence alone');
+ROLLBACK;
 
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT throws_ok($$SELECT outbox_start('a', 's')$$, '25000', NULL,
