@@ -96,9 +96,15 @@ test_answer_kept(void)
 	bench_submit(bench, 1);
 	bench_wait(bench, has_done, 2, 5000);
 	is_int(bench->last.answer_len, OUTCOME_ANSWER_MAX, "its first bytes only");
-	server_mood(SERVER_GZIP);
+	server_mood(SERVER_MANY_HEADERS);
 	bench_submit(bench, 2);
 	bench_wait(bench, has_done, 3, 5000);
+	/* libcurl's own limit lies higher, and not every version has one */
+	is_str(bench->last.error, "the answer has more than 64 kB of headers",
+		   "its first headers only");
+	server_mood(SERVER_GZIP);
+	bench_submit(bench, 3);
+	bench_wait(bench, has_done, 4, 5000);
 	ok(bench->last.answer_len == 20 && bench->last.answer[0] == 0x1f,
 	   "never decoded");
 	server_mood(SERVER_GOOD);
