@@ -23,7 +23,7 @@ from suites import JOBS, read
 
 LOGS = os.path.join(ROOT, "build", "mutate")
 
-# verdict: red, survived, stale, broken, red before
+# verdict: red, survived, stale, broken, unclear, red before
 Found = namedtuple("Found", "name verdict by seconds")
 
 SIGNS = (
@@ -34,12 +34,15 @@ SIGNS = (
     (r"ERROR: (LeakSanitizer: .*)", "%s"),
     (r"runtime error: (.*)", "%s"),
     (r"^test (\S+) +\.\.\. FAILED", "%s differs from what is expected"),
-    (r"(stopped: it took longer than .*)", "%s"),
+    (r"(timed out waiting until .*)", "%s"),
 )
 
 
 def sign_of(log):
-    """What the log says first about the failure; a seed's word before all."""
+    """
+    What the log says first about the failure; a seed's word before all.  None:
+    the test broke off, or was stopped, and has shown nothing.
+    """
     text = read(log)
     story = re.search(SIGNS[1][0], text, re.M)
     if story:
@@ -49,7 +52,7 @@ def sign_of(log):
         match = re.search(pattern, text, re.M)
         if match:
             found.append((match.start(), form % match.group(1).strip()))
-    return min(found)[1] if found else "exit status"
+    return min(found)[1] if found else None
 
 
 class Work:
@@ -93,12 +96,15 @@ def judge(work, mutation):
     try:
         for red in mutation.red:
             status, log = work.test(mutation, red)
+            sign = sign_of(log)
             if status == "broken":
                 verdict = "broken"
             elif status == 0:
                 verdict = "survived"
+            elif sign is None:
+                verdict = "unclear"
             else:
-                signs.append("%s: %s" % (red.test, sign_of(log)))
+                signs.append("%s: %s" % (red.test, sign))
             if verdict != "red":
                 signs = ["%s, see %s" % (red, os.path.relpath(log, ROOT))]
                 break

@@ -91,6 +91,8 @@ class ServerRunner:
             results = [suites.Result(str(error), 0, 1, run.log("server"))]
         finally:
             del os.environ["FILTER"]
+            # What a red one left would break the next run of the same file.
+            self.scratch.remove("t")
         with open(log, "a", encoding="utf-8") as out:
             for result in results:
                 if os.path.exists(result.log):

@@ -115,13 +115,14 @@ class Scratch:
                 if not leave:
                     end_group(child)
 
-    def remove(self):
-        """Ends the servers that a test left behind, then all is gone."""
-        for pidfile in glob.glob(self.dir + "/**/postmaster.pid",
+    def remove(self, name=""):
+        """Ends the servers left behind there, then all of it is gone."""
+        folder = os.path.join(self.dir, name)
+        for pidfile in glob.glob(folder + "/**/postmaster.pid",
                                  recursive=True):
             self.run([self.program("pg_ctl"), "-D", os.path.dirname(pidfile),
                       "-m", "immediate", "stop"], os.devnull)
-        shutil.rmtree(self.dir, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def end_group(child):
