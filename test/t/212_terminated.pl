@@ -44,7 +44,7 @@ $node->safe_psql(
 			PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
 			WHERE usename = 'carrier';
 			COMMIT;
-			PERFORM pg_sleep(1.0 / $A_SECOND);
+			PERFORM pg_sleep_for(interval '1 second' / $A_SECOND);
 		END LOOP;
 	END \$\$},
 	timeout => $SECONDS + 120);
