@@ -47,7 +47,8 @@ def cause(before, request, events):
 def unexplained(answered, events):
     """(sentence, story) of what is wrong."""
     last, count = {}, Counter()
-    for request in answered:
+    # the log of a topic goes by partition
+    for request in sorted(answered, key=lambda r: r["time"]):
         before = last.get(request["id"])
         last[request["id"]] = request
         if before is None:

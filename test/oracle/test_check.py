@@ -140,6 +140,8 @@ WIDER = (
      {"survived": GONE, "events": [event("promotion", 5, loses=False)]}),
     ("a promotion before it", "I1", None,
      {"survived": GONE, "events": [event("promotion", 0.5, loses=True)]}),
+    ("again after a crash, in a log that goes by partition", "",
+     lambda s, g: twice(g, 80, 45), CRASH),
     ("again after a crash", "", lambda s, g: twice(g, 45, 70), CRASH),
     ("again, and nothing happened", "I7", lambda s, g: twice(g, 45, 48),
      CRASH),
