@@ -134,7 +134,7 @@ static void
 sink_finish(SinkKafka *sink)
 {
 	if (!sink->closed && sink->wants_ready && sink->producer.rk != NULL &&
-		!sink->hold && !sink->full)
+		!sink->hold && !sink->full && !sink->flights.gathers)
 	{
 		sink->wants_ready = false;
 		sink->caller.ready(sink->caller.arg);
@@ -388,7 +388,8 @@ submit_full(SinkKafka *sink, Flight *flight)
 static bool
 sink_can_take(const SinkKafka *sink, const Delivery *delivery)
 {
-	if (sink->producer.rk == NULL || sink->hold || sink->cause[0] != '\0')
+	if (sink->producer.rk == NULL || sink->hold || sink->cause[0] != '\0' ||
+		sink->flights.gathers)
 		return false;
 	/* Suspects go alone: see the head of this file. */
 	return sink->suspects == 0 || sink->flights.first == NULL ||
@@ -452,6 +453,7 @@ sink_kafka_open(Loop *loop, const Config *config, const RouteSpec *spec,
 	sink->loop = loop;
 	sink->caller = caller;
 	sink->spec = *spec;
+	sink->flights.window = spec->concurrency;
 	sink->conf = conf;
 	memcpy(sink->topic, topic, sizeof(topic));
 	sink->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -36,6 +36,9 @@ flights_add(Flights *flights, Delivery *delivery, int64_t now_us)
 	else
 		flights->first = flight;
 	flights->last = flight;
+	flights->count++;
+	if (flights->count >= flights->window)
+		flights->gathers = true;
 	return flight;
 }
 
@@ -52,6 +55,9 @@ flights_remove(Flights *flights, Flight *flight)
 		flights->last = flight->prev;
 	flight->next = flights->idle;
 	flights->idle = flight;
+	flights->count--;
+	if (flights->count <= flights->window / 4)
+		flights->gathers = false;
 }
 
 void
