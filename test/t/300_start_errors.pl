@@ -149,13 +149,37 @@ $node->safe_psql('postgres', "SELECT pg_drop_replication_slot('foreign')");
 
 # ---------- time can help ----------
 
-# Wrong password, until it is the right one; by its role, not as superuser.
+# hba_rule(line): the first one in pg_hba.conf, which then allows all.
 my $hba = $node->data_dir . '/pg_hba.conf';
 my $trust = slurp_file($hba);
-unlink $hba;
-append_to_file($hba, "local all carrier scram-sha-256\n$trust");
-$node->reload;
-my $relay = retries('wrong password', qr/password authentication failed/,
+
+sub hba_rule
+{
+	my $loaded = $node->safe_psql('postgres', 'SELECT pg_conf_load_time()');
+
+	unlink $hba;
+	append_to_file($hba, "$_[0]\n$trust");
+	$node->reload;
+	return wait_for('the rule holds',
+		sub { $node->safe_psql('postgres', 'SELECT pg_conf_load_time()') ne
+			  $loaded });
+}
+
+# Rejected, until the rule is gone.
+hba_rule('local all carrier reject');
+my $relay = retries(
+	'rejected by pg_hba.conf',
+	qr/pg_hba\.conf rejects connection for .*user "carrier"/,
+	$node,
+	database => { conninfo => as_role('carrier') });
+hba_rule('');
+$relay->wait_until_streaming;
+pass('rejected by pg_hba.conf: it goes on when the rule is gone');
+stop($relay, 'rejected by pg_hba.conf');
+
+# Wrong password, until it is the right one; by its role, not as superuser.
+hba_rule('local all carrier scram-sha-256');
+$relay = retries('wrong password', qr/password authentication failed/,
 	$node, database => { conninfo => as_role('carrier', "$CANARY-new") });
 unlike(slurp_file("/proc/$relay->{pid}/cmdline"),
 	qr/$CANARY/, 'the password is not in the command line');
@@ -184,7 +208,7 @@ my $id = enqueue($node, 'a', {});
 ok(wait_for('the message is SENT',
 		sub { status_of($node, $id) eq 'hook=SENT' }),
 	'a role with REPLICATION and outbox_grant delivers');
-like($relay->output, qr/relay "r" begins run \d+ \(era 0, epoch 1\)$/m,
+like($relay->output, qr/relay "r" begins run \d+ \(era 0, epoch 2\)$/m,
 	'a run is told with its era and epoch');
 stop($relay, 'as role carrier');
 
