@@ -260,12 +260,21 @@ set_fact(json_t *object, const char *name, uint32_t count, json_t *fact)
 		json_decref(fact);
 }
 
+static void *
+json_memory(size_t size)
+{
+	return mem_realloc(NULL, size);
+}
+
 static char *
 render_facts(const Facts *facts)
 {
-	json_t *object = json_object();
+	json_t *object;
 	char *rendered = NULL;
 
+	/* Its own would leave out what it finds no memory for. */
+	json_set_alloc_funcs(json_memory, mem_free);
+	object = json_object();
 	set_fact(object, "backlog", facts->segments.count, segments(facts));
 	set_fact(object, "progress", facts->progress.count, progress(facts));
 	set_fact(object, "park", facts->parks.count, parks(facts));
@@ -308,5 +317,5 @@ void
 settle_values_reset(SettleValues *values)
 {
 	mem_free(values->resolved);
-	free(values->facts);
+	mem_free(values->facts);
 }

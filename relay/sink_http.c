@@ -167,14 +167,22 @@ later_came(void *arg)
 	sink_finish(sink);
 }
 
+/* A socket that libcurl cannot remember would never be heard again. */
+static void
+multi_act(SinkHttp *sink, curl_socket_t fd, int what)
+{
+	int running;
+
+	if (curl_multi_socket_action(sink->multi, fd, what, &running) ==
+		CURLM_OUT_OF_MEMORY)
+		mem_exhausted();
+	sink_collect(sink);
+}
+
 static void
 curl_timer_came(void *arg)
 {
-	SinkHttp *sink = arg;
-	int running;
-
-	curl_multi_socket_action(sink->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	sink_collect(sink);
+	multi_act(arg, CURL_SOCKET_TIMEOUT, 0);
 }
 
 static int
@@ -196,7 +204,6 @@ socket_ready(void *arg, int fd, unsigned events)
 	SinkHttp *sink = arg;
 	Socket *socket = &sink->sockets[fd];
 	int what = 0;
-	int running;
 
 	if ((events & socket->wanted) == 0)
 	{
@@ -209,8 +216,7 @@ socket_ready(void *arg, int fd, unsigned events)
 		what |= CURL_CSELECT_IN;
 	if (events & LOOP_WRITE)
 		what |= CURL_CSELECT_OUT;
-	curl_multi_socket_action(sink->multi, fd, what, &running);
-	sink_collect(sink);
+	multi_act(sink, fd, what);
 }
 
 static int
@@ -258,6 +264,8 @@ target_check(const RouteSpec *spec, char *err, size_t err_size)
 
 	if (code == CURLUE_OK)
 		code = curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
+	if (url == NULL || code == CURLUE_OUT_OF_MEMORY)
+		mem_exhausted();
 	if (code != CURLUE_OK)
 		snprintf(err, err_size, "the target is not a URL: %s",
 				 curl_url_strerror(code));
@@ -272,14 +280,14 @@ target_check(const RouteSpec *spec, char *err, size_t err_size)
 	return good;
 }
 
-static bool
+static void
 multi_init(SinkHttp *sink)
 {
 	long most = sink->spec.concurrency;
 
 	sink->multi = curl_multi_init();
 	if (sink->multi == NULL)
-		return false;
+		mem_exhausted();
 	curl_multi_setopt(sink->multi, CURLMOPT_MAX_HOST_CONNECTIONS, most);
 	curl_multi_setopt(sink->multi, CURLMOPT_MAXCONNECTS, most);
 	curl_multi_setopt(sink->multi, CURLMOPT_PIPELINING,
@@ -288,7 +296,6 @@ multi_init(SinkHttp *sink)
 	curl_multi_setopt(sink->multi, CURLMOPT_SOCKETDATA, sink);
 	curl_multi_setopt(sink->multi, CURLMOPT_TIMERFUNCTION, curl_wants_timer);
 	curl_multi_setopt(sink->multi, CURLMOPT_TIMERDATA, sink);
-	return true;
 }
 
 static Sink *
@@ -298,11 +305,9 @@ sink_http_open(Loop *loop, const Config *config, const RouteSpec *spec,
 	static bool global_done;
 	SinkHttp *sink;
 
+	/* libcurl names no other reason for which this could fail. */
 	if (!global_done && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-	{
-		snprintf(err, err_size, "could not initialise libcurl");
-		return NULL;
-	}
+		mem_exhausted();
 	global_done = true;
 	if (!target_check(spec, err, err_size))
 		return NULL;
@@ -327,12 +332,7 @@ sink_http_open(Loop *loop, const Config *config, const RouteSpec *spec,
 								  (size_t) sink->nnetworks * sizeof(Network));
 	sink->curl_timer = loop_timer(loop, curl_timer_came, sink);
 	sink->later = loop_timer(loop, later_came, sink);
-	if (!multi_init(sink))
-	{
-		snprintf(err, err_size, "could not initialise libcurl");
-		sink_release(sink);
-		return NULL;
-	}
+	multi_init(sink);
 	return &sink->base;
 }
 
@@ -374,7 +374,8 @@ sink_http_submit(Sink *base, Delivery *delivery)
 	http_request_set_message(request, delivery->message);
 	busy_add(sink, request);
 	/* Only takes it on: the work is done when its timer calls. */
-	curl_multi_add_handle(sink->multi, request->easy);
+	if (curl_multi_add_handle(sink->multi, request->easy) != CURLM_OK)
+		mem_exhausted();
 	return true;
 }
 

@@ -135,6 +135,14 @@ close_socket(void *arg, curl_socket_t fd)
 	return close(fd);
 }
 
+/* Without its URL or its proxy the handle would go elsewhere, or nowhere. */
+static void
+set_text(CURL *easy, CURLoption option, const char *text)
+{
+	if (curl_easy_setopt(easy, option, text) == CURLE_OUT_OF_MEMORY)
+		mem_exhausted();
+}
+
 /* What is the same for every transfer of the handle. */
 static void
 request_set_options(Request *request)
@@ -143,11 +151,11 @@ request_set_options(Request *request)
 	CURL *easy = request->easy;
 
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
-	curl_easy_setopt(easy, CURLOPT_URL, sink->url);
-	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	set_text(easy, CURLOPT_URL, sink->url);
+	set_text(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	set_text(easy, CURLOPT_PROXY, "");
 	curl_easy_setopt(easy, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	/* A look-up that hangs must not be waited for when it is given up. */
@@ -157,7 +165,7 @@ request_set_options(Request *request)
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
 	if (sink->ca_file != NULL)
 	{
-		curl_easy_setopt(easy, CURLOPT_CAINFO, sink->ca_file);
+		set_text(easy, CURLOPT_CAINFO, sink->ca_file);
 		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 	}
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) sink->spec.timeout_ms);

@@ -150,7 +150,7 @@ bench_open(const SinkOps *ops, const Config *config, const RouteSpec *spec)
 	if (bench->sink == NULL)
 	{
 		diag("could not open the sink: %s", err);
-		exit(1);
+		exit(2);
 	}
 	return bench;
 }
@@ -177,7 +177,7 @@ bench_close(Bench *bench)
 	bench->sink = NULL;
 }
 
-static void
+static TAP_UNUSED void
 bench_free(Bench *bench)
 {
 	bench_close(bench);
