@@ -308,6 +308,8 @@ test_fails_again(void)
 	serve();
 	answer(1, OUTCOME_OK);
 	serve();
+	message(6000, "k1", 1, false);
+	turn(0);
 	answer(2, OUTCOME_TRANSIENT);
 	is_int(backlog_of("k1")->nitems, 0, "one fails: the rest leave memory");
 	commit(); /* at once, since the backlog is about to end */
@@ -316,11 +318,8 @@ test_fails_again(void)
 		   settling->parks.items[0].status == PARKED_FAILED,
 	   "it alone is parked");
 	is_int(settling->parks.items[0].pos, 2, "at its place in the segment");
-	commit();
-	message(6000, "k1", 1, false);
-	turn(ENGINE_SETTLE_MS);
 	ok(settling->segments.count == 1 && settling->segments.items[0].nids == 1,
-	   "what comes goes to the end");
+	   "what came meanwhile goes to the end");
 	add_segment(8, 6000, 1);
 	commit();
 	turn(200);
