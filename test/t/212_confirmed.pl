@@ -55,8 +55,7 @@ route_create($node, 'hook', 'http', $receiver->url('/hook'),
 	options => { timeout_ms => 3600000 });
 my $relay = start_relay($node);
 enqueue($node, 'order.created', {});
-wait_for('the slot is confirmed up to the first message',
-	sub { ahead() eq '0' });
+wait_for('a settle has recorded a position', sub { ahead() ne '' });
 
 $receiver->script('/hook', 'hold');
 enqueue($node, 'order.created', {});
