@@ -1,8 +1,8 @@
-# test/t/212_confirmed.pl
+# test/t/217_confirmed.pl
 #
 # The slot is never confirmed past a message that is open, nor past the
 # position that a settle has recorded, while WAL moves on, keepalives come and
-# the relay reports.
+# the relay reports.  A settle that is refused has recorded nothing.
 #
 # SPDX-License-Identifier: PostgreSQL
 use strict;
@@ -82,6 +82,17 @@ $session->quit;
 $receiver->release('/hook');
 wait_for('the slot follows', sub { slot_lsn($node) ne $before && ahead() eq '0' });
 pass('once it is committed, up to what it recorded');
+
+# As if another relay had begun, with the connections of this one left alone.
+$node->safe_psql('postgres', 'UPDATE outbox.relay SET run = run + 1');
+my $id = enqueue($node, 'order.created', {});
+wait_for('the message arrives',
+	sub { grep { $_->{headers}{'outbox-message-id'} == $id }
+		  $receiver->delivered('/hook') });
+move_on();
+cmp_ok(ahead(), '<=', 0, 'nor past one whose settle is refused');
+wait_for('the message is sent by a run of its own',
+	sub { status_of($node, $id) eq 'hook=SENT' });
 
 is($relay->stop, 0, 'the relay ends when asked');
 $receiver->stop;
