@@ -3,6 +3,8 @@
 # The relay is killed again and again under load: what the driver says it
 # committed arrives, in order, and nothing else, by the oracle's word.
 #
+# OUTBOX_KILLS: how often.
+#
 # SPDX-License-Identifier: PostgreSQL
 use strict;
 use warnings;
@@ -11,15 +13,17 @@ use OutboxTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+my $KILLS = $ENV{OUTBOX_KILLS} // 3;
+
 my $node = new_node('main');
 my $receiver = start_receiver(body => 'none');
 
 route_create($node, 'hook', 'http', $receiver->url('/hook'));
 my $relay = start_relay($node);
 my $driver = start_driver($node, '--sessions', 4, '--rate', 400,
-	'--seconds', 600);
+	'--seconds', 600 + 60 * $KILLS);
 
-foreach my $round (1 .. 3)
+foreach my $round (1 .. $KILLS)
 {
 	my $before = () = $receiver->delivered('/hook');
 	wait_for('deliveries go on',
@@ -47,7 +51,7 @@ ok( run_oracle(
 		[ $driver->{log} ], [ $receiver->{log} ],
 		'--path' => '/hook',
 		'--status' => $status,
-		'--max-duplicates' => 3 * 1000),
+		'--max-duplicates' => $KILLS * 1000),
 	'the oracle finds nothing wrong');
 is( $node->safe_psql('postgres', "SELECT sent FROM outbox_status()"),
 	$node->safe_psql('postgres', 'SELECT count(*) FROM outbox.message'),

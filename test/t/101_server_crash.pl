@@ -4,6 +4,8 @@
 # itself.  A fast stop does not wait for the relay: one that did would not
 # end, since the server never gives up a walsender here.
 #
+# OUTBOX_CRASHES: how often.
+#
 # SPDX-License-Identifier: PostgreSQL
 use strict;
 use warnings;
@@ -12,13 +14,15 @@ use OutboxTest;
 use OutboxTest::Recovery;
 use Test::More;
 
+my $CRASHES = $ENV{OUTBOX_CRASHES} // 4;
+
 my $node =
   new_node('main', conf => [ 'fsync = on', 'wal_sender_timeout = 0' ]);
 my $receiver = start_receiver(body => 'none');
 
 load_route($node, $receiver, 'hook');
 my $relay = start_relay($node);
-my $driver = load_for($node, '--seconds' => 600);
+my $driver = load_for($node, '--seconds' => 600 + 60 * $CRASHES);
 
 sub deliveries_go_on
 {
@@ -29,7 +33,7 @@ sub deliveries_go_on
 	return;
 }
 
-foreach my $round (1 .. 4)
+foreach my $round (1 .. $CRASHES)
 {
 	deliveries_go_on();
 	$node->stop('immediate');
