@@ -7,14 +7,14 @@ says to it.
 SPDX-License-Identifier: PostgreSQL
 """
 
-import datetime
-import json
 import os
 import subprocess
 import sys
 
 import world as names
-from place import HERE
+from place import HERE  # it finds what is in test/lib
+
+import proof
 
 CHECK = os.path.join(HERE, "..", "oracle", "check.py")
 FAST = 2        # SIGINT
@@ -169,16 +169,13 @@ def diagnose(world):
 
 
 def record(run, verdict):
-    line = {"what": "torture", "seed": run.options.seed,
-            "minutes": run.options.minutes, "passed": verdict.passed,
-            "failed": verdict.failed,
-            "messages": count(run.place.dir + "/driver.jsonl"),
-            "faults": dict(sorted(run.done.items())),
-            "kafka": run.options.kafka, "net": run.place.net,
-            "date": datetime.date.today().isoformat()}
-    with open(os.path.dirname(run.out) + "/results.jsonl", "a",
-              encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    proof.record({
+        "what": "torture", "seed": run.options.seed,
+        "minutes": run.options.minutes, "passed": verdict.passed,
+        "failed": verdict.failed,
+        "messages": count(run.place.dir + "/driver.jsonl"),
+        "faults": dict(sorted(run.done.items())),
+        "kafka": run.options.kafka, "net": run.place.net})
 
 
 def count(path):
