@@ -14,7 +14,7 @@ use OutboxTest;
 use Test::More;
 
 our @EXPORT = qw(
-  load_for load_once load_route wait_until_gone settled_ids delivered_count
+  load_for load_once load_route gone_sql wait_until_gone settled_ids delivered_count
   wait_until_quiet is_reconciled
 );
 
@@ -46,19 +46,19 @@ sub load_route
 		options => { concurrency => 4, %options });
 }
 
-# wait_until_gone(node): no session of a dead relay can commit any more.
+# gone_sql: true when no session of a dead relay can commit any more.
+sub gone_sql
+{
+	return q{(NOT EXISTS (SELECT FROM pg_locks WHERE objsubid = 3
+			AND locktype = 'advisory' AND classid = 1869968482)
+		AND NOT EXISTS (SELECT FROM pg_replication_slots WHERE active))};
+}
+
 sub wait_until_gone
 {
 	my ($node) = @_;
-	return wait_for(
-		'the sessions of the dead relay have ended',
-		sub {
-			return $node->safe_psql('postgres',
-				q{SELECT NOT EXISTS (SELECT FROM pg_locks WHERE objsubid = 3
-					AND locktype = 'advisory' AND classid = 1869968482)
-				AND NOT EXISTS (SELECT FROM pg_replication_slots
-					WHERE active)}) eq 't';
-		});
+	return wait_for('the sessions of the dead relay have ended',
+		sub { $node->safe_psql('postgres', 'SELECT ' . gone_sql()) eq 't' });
 }
 
 # settled_ids(node): those that must not be sent again.
