@@ -33,6 +33,7 @@ use OutboxTest::Relay;
 our @EXPORT = qw(
   new_node start_receiver start_relay start_kafka wait_for free_port
   route_create enqueue enqueue_sql status_of slot_lsn quote_sql start_driver run_oracle
+  rss_below
 );
 
 our $ROOT = $ENV{OUTBOX_ROOT} or die "OUTBOX_ROOT is not set: use test/run";
@@ -97,6 +98,19 @@ sub start_relay
 sub start_kafka
 {
 	return OutboxTest::Kafka->new(@_);
+}
+
+# rss_below(kB, limit, sentence): a sanitizer takes more memory than the relay.
+sub rss_below
+{
+	my ($kb, $limit_kb, $sentence) = @_;
+
+  SKIP:
+	{
+		skip('a sanitizer takes memory', 1) if ($ENV{SANITIZE} // '') eq 'yes';
+		cmp_ok($kb, '<', $limit_kb, "$sentence, in kB");
+	}
+	return;
 }
 
 sub free_port

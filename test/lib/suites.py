@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import callgrind
 import model
+import sanitized
 from scratch import ROOT, Cluster, Scratch, pg_config, pgxs
 
 Result = namedtuple("Result", "name passed failed log")
@@ -254,9 +255,9 @@ def suite_shell(run):
 def build_relay(run):
     """The relay with its kill points; None when it could not be built."""
     program = "build-kill/outbox-relay"
-    built = shell(run, "make -s -C relay -j2 BUILD=build-kill PROGRAM=%s"
-                  " CFLAGS='-O2 -g -DOUTBOX_KILL_POINTS'" % program,
-                  run.log("build"))
+    how = ("kill" if sanitized.WANTED else "BUILD=build-kill PROGRAM=%s"
+           " CFLAGS='-O2 -g -DOUTBOX_KILL_POINTS'" % program)
+    built = shell(run, "make -s -C relay -j2 " + how, run.log("build"))
     return os.path.join(run.scratch.tree, "relay", program) if built else None
 
 
@@ -281,8 +282,10 @@ def prove(run, files, jobs, **more):
         result = run.tap(name, ["prove", "-v", "--nocolor", name],
                          env={"OUTBOX_RELAY": relay or "false", "TESTDIR": place,
                               "TESTDATADIR": place + "/data",
-                              "TESTLOGDIR": place + "/log"},
+                              "TESTLOGDIR": place + "/log",
+                              **sanitized.environment(place)},
                          cwd=place, **more)
+        result = sanitized.add_reports(place, result)
         if result.failed == 0:
             shutil.rmtree(place, ignore_errors=True)
         else:
