@@ -203,7 +203,7 @@ def count_all(run):
     reason = "" if recording else why_not()
     if reason:
         print("  callgrind compares nothing: " + reason)
-        return ["1..0 # skip " + reason]
+        return ["ok 1 # SKIP " + reason, "1..1"]
     counts = {**count_server(run), **count_relay(run)}
     if recording:
         write_counts(counts)
