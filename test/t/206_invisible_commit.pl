@@ -53,8 +53,12 @@ $node->safe_psql('postgres', 'SET synchronous_commit = local;'
 	  . " SELECT pg_replication_slot_advance('outbox',"
 	  . ' pg_current_wal_flush_lsn())');
 $relay->run;
-wait_for('the relay has waited long enough',
-	sub { log_lines($relay, qr/reconcile_wait/) });
+wait_for('the relay has read the table',
+	sub {
+		log_lines($relay, qr/reconcile_wait/)
+		  || log_lines($relay, qr/ reconciled:/) > 1;
+	});
+ok(log_lines($relay, qr/reconcile_wait/), 'after it has waited long enough');
 is(scalar $receiver->delivered('/hook'), 1, 'it is not visible to the relay');
 
 standby_names('');
