@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import sys
+import threading
 import time
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
@@ -59,7 +60,7 @@ class Work:
     """The copies in which the tests run, made when first needed."""
 
     def __init__(self):
-        self.scratch = Scratch()
+        self.scratch, self.lock = Scratch(), threading.Lock()
         self.units, self.servers = UnitRunner(self.scratch), None
 
     def log(self, mutation, red):
@@ -112,8 +113,10 @@ def judge(work, mutation):
         verdict, signs = "stale", [str(error)]
     found = Found(mutation.name, verdict, "; ".join(signs),
                   round(time.monotonic() - began, 1))
-    print("%-9s %-28s %6.1f s  %s" % (verdict, found.name, found.seconds,
-                                      found.by), flush=True)
+    with work.lock:
+        print("%-9s %-28s %6.1f s  %s" % (verdict, found.name, found.seconds,
+                                          found.by), flush=True)
+        mutate_report.keep([found])
     return found
 
 
