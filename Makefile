@@ -12,6 +12,8 @@
 #	make model		the recovery protocol's model in full, see doc/model
 #	make bench		the first figures
 #	make torture	random faults under a random load: SEED=n MINUTES=m
+#	make soak		what the tests do in small at full scale, then hours of
+#					torture, see test/soak: ROWS="9 23" SCALE=0.1 MINUTES=m
 #	make format, make lint, make clean
 #
 # What is missing of Debian's packages is installed first; DEPS=no leaves
@@ -28,7 +30,7 @@ DEPS ?= yes
 export PG_MAJOR PG_CONFIG PREFIX
 
 # Warnings are errors where somebody looks at them.
-ifneq ($(filter verify verify-matrix demo bench torture,$(MAKECMDGOALS))$(filter true,$(CI)),)
+ifneq ($(filter verify verify-matrix demo bench torture soak,$(MAKECMDGOALS))$(filter true,$(CI)),)
 WERROR ?= -Werror
 endif
 export WERROR
@@ -119,6 +121,12 @@ torture: verify-deps
 	@$(MAKE) -s DEPS=no all install-server WERROR='$(WERROR)'
 	@SEED='$(SEED)' MINUTES='$(MINUTES)' KAFKA='$(KAFKA)' test/torture/torture
 
+soak: verify-deps
+	@$(install_deps) torture
+	@$(MAKE) -s DEPS=no all install-server WERROR='$(WERROR)'
+	@ROWS='$(ROWS)' SCALE='$(SCALE)' SEED='$(SEED)' MINUTES='$(MINUTES)' \
+		KAFKA='$(KAFKA)' test/soak
+
 .PHONY: all deps extension decoder relay install install-server clean format \
 	lint coverage demo-deps demo verify-deps verify verify-matrix mutate \
-	model bench torture
+	model bench torture soak

@@ -106,7 +106,7 @@ my %blow = (
 		$node->start;
 	});
 
-my $driver = start_driver($node, '--sessions', 3, '--seconds', 3600,
+my $driver = start_driver($node, '--sessions', 3, '--seconds', 600 + 60 * $blows,
 	'--rate', 150, '--keys', 12);
 wait_until_it_moves();
 foreach my $n (1 .. $blows)
