@@ -20,6 +20,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/mem.h"
 #include "log.h"
 
 struct Watch
@@ -125,13 +126,22 @@ take_message(int severity, const char *message)
 		log_debug("event_loop", "%s", message);
 }
 
+static void *
+event_memory(size_t size)
+{
+	return mem_realloc(NULL, size);
+}
+
 Loop *
 loop_new(void)
 {
 	Loop *loop = NULL;
 	struct event_base *base = NULL;
-	struct event_config *config = event_config_new();
+	struct event_config *config;
 
+	/* Without memory evhttp crashes where a connection comes in. */
+	event_set_mem_functions(event_memory, mem_realloc, mem_free);
+	config = event_config_new();
 	if (config == NULL)
 		return NULL;
 	/* A peer that has gone is an error of the write, not the end of us. */

@@ -8,13 +8,23 @@
  */
 #include "loop.h"
 
+#include <event2/buffer.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "tap.h"
+
+extern const char *__asan_default_options(void);
+
+const char *
+__asan_default_options(void)
+{
+	return "allocator_may_return_null=1";
+}
 
 static Loop *loop;
 static int turns;
@@ -259,6 +269,23 @@ test_stop(void)
 	is_int(loop_run(loop), 4, "the first reason to stop is reported");
 }
 
+/* libevent forgets a connection, or crashes, without memory for it. */
+static void
+test_no_memory(void)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0)
+	{
+		evbuffer_expand(evbuffer_new(), SIZE_MAX / 4);
+		_exit(9);
+	}
+	waitpid(pid, &status, 0);
+	ok(WIFEXITED(status) && WEXITSTATUS(status) == 1,
+	   "libevent has the relay's memory, which ends the process");
+}
+
 int
 main(void)
 {
@@ -277,6 +304,7 @@ main(void)
 	test_watch_set();
 	test_stop();
 	test_signal();
+	test_no_memory();
 	for (int i = 0; i < 2; i++)
 	{
 		close(pairs[i][0]);
