@@ -19,7 +19,7 @@ HEAD = """# Mutations
 
 Made by `make mutate` from `test/mutate/`: the product is broken in one place
 after the other, and each of the tests named beside the break must turn red.
-The last run: %d mutations, %d red, %d not.
+Of %d mutations %d were red when they were last run, %d were not.
 
 """
 
