@@ -1,4 +1,4 @@
-# test/t/217_confirmed.pl
+# test/t/218_confirmed.pl
 #
 # The slot is never confirmed past a message that is open, nor past the
 # position that a settle has recorded, while WAL moves on, keepalives come and
