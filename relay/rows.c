@@ -165,7 +165,7 @@ rows_waiting(const PGresult *result, int row, FactPark *park)
 	park->pos = rows_int(result, row, 6);
 	park->status = (ParkedStatus) status;
 	park->retry_count = (int32_t) rows_int(result, row, 8);
-	park->next_retry_ms =
+	park->retry_in_ms =
 		PQgetisnull(result, row, 9) ? -1 : rows_int(result, row, 9);
 	return true;
 }

@@ -27,7 +27,7 @@ typedef struct StartRow
 
 extern bool rows_start(const PGresult *result, StartRow *start);
 extern bool rows_route(const PGresult *result, int row, RouteSpec *spec);
-/* rows_waiting: next_retry_ms is Unix, -1 when the row has no time. */
+/* rows_waiting: retry_in_ms is -1 when the row has no time. */
 extern bool rows_waiting(const PGresult *result, int row, FactPark *park);
 extern bool rows_run(const PGresult *result, int row, WireRun *run);
 /* rows_segment: when true, segment->ids is to be freed, done to be reset. */

@@ -291,23 +291,20 @@ waiting_read(void *arg, const PGresult *result)
 {
 	Session *session = arg;
 	const char *values[] = {session->config->slot};
-	int64_t wall_ms = engine_wall_ms(&session->engine);
 	FactPark park;
 
 	if (session_failed(session, result))
 		return;
 	for (int i = 0; i < PQntuples(result); i++)
 	{
-		int64_t delay;
-
 		if (!rows_waiting(result, i, &park))
 		{
 			session_shape(session, "outbox_waiting");
 			return;
 		}
-		delay = park.next_retry_ms < 0 ? 0 : park.next_retry_ms - wall_ms;
 		engine_row(&session->engine, &park,
-				   session->engine.now_ms + (delay > 0 ? delay : 0));
+				   session->engine.now_ms +
+					   (park.retry_in_ms > 0 ? park.retry_in_ms : 0));
 	}
 	db_query(session->db,
 			 "SELECT coalesce(wal_status, '') FROM"
@@ -334,7 +331,8 @@ summary_read(void *arg, const PGresult *result)
 	db_query(session->db,
 			 "SELECT message_id, route_id, generation, shard_id,"
 			 " key_hash, run, pos, status, retry_count,"
-			 " (extract(epoch FROM next_retry_time) * 1000)::bigint"
+			 " (extract(epoch FROM next_retry_time - clock_timestamp())"
+			 " * 1000)::bigint"
 			 " FROM outbox_waiting(" WAITING_MOST ")",
 			 0, NULL, DB_TEXT, waiting_read, session);
 }

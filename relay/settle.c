@@ -159,19 +159,18 @@ parks(const Facts *facts)
 
 		json_array_append_new(
 			array,
-			json_pack("{s:I, s:i, s:i, s:i, s:o, s:I, s:I, s:s,"
-					  " s:i, s:o, s:o}",
-					  "id", (json_int_t) p->id, "route", (int) p->route_id,
-					  "generation", (int) p->generation, "shard",
-					  (int) p->shard_id, "key_hash",
-					  p->has_key ? json_integer(p->key_hash) : json_null(),
-					  "run", (json_int_t) p->run, "pos", (json_int_t) p->pos,
-					  "status", parked_status_name(p->status), "retry_count",
-					  (int) p->retry_count, "next_retry_ms",
-					  p->next_retry_ms < 0 ? json_null()
-										   : json_integer(p->next_retry_ms),
-					  "error",
-					  p->error[0] == '\0' ? json_null() : text(p->error)));
+			json_pack(
+				"{s:I, s:i, s:i, s:i, s:o, s:I, s:I, s:s,"
+				" s:i, s:o, s:o}",
+				"id", (json_int_t) p->id, "route", (int) p->route_id,
+				"generation", (int) p->generation, "shard", (int) p->shard_id,
+				"key_hash",
+				p->has_key ? json_integer(p->key_hash) : json_null(), "run",
+				(json_int_t) p->run, "pos", (json_int_t) p->pos, "status",
+				parked_status_name(p->status), "retry_count",
+				(int) p->retry_count, "retry_in_ms",
+				p->retry_in_ms < 0 ? json_null() : json_integer(p->retry_in_ms),
+				"error", p->error[0] == '\0' ? json_null() : text(p->error)));
 	}
 	return array;
 }

@@ -62,7 +62,7 @@ typedef struct FactPark
 	int64_t pos;
 	ParkedStatus status;
 	int32_t retry_count;
-	int64_t next_retry_ms; /* Unix; -1: none */
+	int64_t retry_in_ms; /* by the server's clock; -1: no time */
 	char error[OUTCOME_ERROR_MAX];
 } FactPark;
 

@@ -13,6 +13,7 @@
 
 #include "core/engine.h"
 #include "core/mem.h"
+#include "core/retry.h"
 
 /* Followers leave room for first ones that fail. */
 #define FOLLOWERS_MAX (ROUTE_HELD_MAX / 2)
@@ -69,6 +70,8 @@ park_wake(Route *route, Row *row)
 void
 park_load(Route *route, const FactPark *fact, int64_t due_ms)
 {
+	/* a clock that was wrong when it failed may have put it off for ever */
+	int64_t latest_ms = route->engine->now_ms + retry_longest_ms(&route->spec);
 	Row *row = mem_alloc(sizeof(*row));
 
 	*row = (Row){
@@ -83,7 +86,7 @@ park_load(Route *route, const FactPark *fact, int64_t due_ms)
 		.pos = fact->pos,
 		.status = fact->status,
 		.retry_count = fact->retry_count,
-		.due_ms = due_ms,
+		.due_ms = due_ms < latest_ms ? due_ms : latest_ms,
 		.heap_index = -1,
 	};
 	list_row(route, row);
@@ -139,7 +142,7 @@ add_fact(Route *route, const Row *row, const Message *message, int64_t delay_ms,
 		.pos = row->pos,
 		.status = row->status,
 		.retry_count = row->retry_count,
-		.next_retry_ms = delay_ms < 0 ? -1 : engine_wall_ms(engine) + delay_ms,
+		.retry_in_ms = delay_ms,
 	};
 	snprintf(fact->error, sizeof(fact->error), "%s", error ? error : "");
 	facts_touch(facts, engine->now_ms);

@@ -33,3 +33,10 @@ retry_decide(const RouteSpec *spec, const Outcome *outcome, int attempt,
 		*delay_ms = asked;
 	return RETRY_LATER;
 }
+
+int64_t
+retry_longest_ms(const RouteSpec *spec)
+{
+	return spec->retry_max_ms > RETRY_AFTER_MAX_MS ? spec->retry_max_ms
+												   : RETRY_AFTER_MAX_MS;
+}

@@ -30,4 +30,7 @@ typedef enum RetryVerdict
 extern RetryVerdict retry_decide(const RouteSpec *spec, const Outcome *outcome,
 								 int attempt, double dice, int64_t *delay_ms);
 
+/* retry_longest_ms: no delay of retry_decide is longer. */
+extern int64_t retry_longest_ms(const RouteSpec *spec);
+
 #endif /* OUTBOX_RETRY_H */

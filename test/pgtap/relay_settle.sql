@@ -32,7 +32,7 @@ CREATE FUNCTION test.park(id bigint, status text, run bigint DEFAULT 1) RETURNS 
 LANGUAGE sql AS $$
 	SELECT jsonb_build_object('park', jsonb_build_array(jsonb_build_object('id', id, 'route', 2,
 		'generation', 0, 'shard', 3, 'key_hash', -7, 'run', run, 'pos', 9, 'status', status,
-		'retry_count', 1, 'next_retry_ms', 1700000000123, 'error', 'boom')))
+		'retry_count', 1, 'retry_in_ms', 3600000, 'error', 'boom')))
 $$;
 
 SELECT plan(44);
@@ -119,9 +119,9 @@ SELECT is_empty('SELECT FROM outbox.backlog', 'they end like the others');
 SELECT test.settle(test.park(5, 'FAILED')) \g /dev/null
 SELECT test.settle(test.park(5, 'FAILED')) \g /dev/null
 SELECT results_eq('SELECT message_id, route_id, generation, shard_id, key_hash, run, pos, status,
-		retry_count, next_retry_time FROM outbox_waiting(10)',
+		retry_count, round(extract(epoch FROM next_retry_time - clock_timestamp()) / 600) FROM outbox_waiting(10)',
 	$$VALUES (5::bigint, 2::smallint, 0::smallint, 3::smallint, -7, 1::bigint, 9::bigint, 'FAILED', 1,
-		'2023-11-14 22:13:20.123+00'::timestamptz)$$, 'a parked row, said twice');
+		6::numeric)$$, 'a parked row, said twice: its time is by the clock of the server');
 SELECT test.settle(test.park(5, 'CLAIMED', 2)) \g /dev/null
 SELECT is(status || ' ' || run || ' ' || instance_id, 'CLAIMED 2 me', 'the later one replaces it') FROM outbox.parked;
 SELECT ok(lock_until BETWEEN clock_timestamp() AND clock_timestamp() + '5 s',

@@ -79,7 +79,7 @@ my $many = sql(q{SELECT outbox_enqueue_bytes('big', convert_to(repeat('x', 10000
 is($frames[0]{items}[0]{omitted}, 1, 'a large payload is left to be read by id');
 
 my $park = qq({"park": [{"id": $id, "route": 1, "generation": 0, "shard": $message->{shard_id},
-	"key_hash": 1, "run": 1, "pos": 1, "status": "FAILED", "retry_count": 1, "next_retry_ms": 1, "error": "e"}]});
+	"key_hash": 1, "run": 1, "pos": 1, "status": "FAILED", "retry_count": 1, "retry_in_ms": 1, "error": "e"}]});
 settle($park, 'SELECT');
 is(sql('SELECT count(*) FROM outbox.parked'), 1, 'a settle parks a message');
 is(kinds(frames()), '', 'and is not sent');

@@ -66,11 +66,9 @@ sim_tell_rows(void)
 	if (rows.count > 0)
 		qsort(rows.items, rows.count, sizeof(FactPark *), compare_rows);
 	for (uint32_t i = 0; i < rows.count; i++)
-	{
-		int64_t due = rows.items[i]->next_retry_ms - sim.wall_ms;
-
 		engine_row(SIM_ENGINE, rows.items[i],
-				   due < sim.now_ms ? sim.now_ms : due);
-	}
+				   sim.now_ms + (rows.items[i]->retry_in_ms > 0
+									 ? rows.items[i]->retry_in_ms
+									 : 0));
 	ARRAY_RESET(&rows);
 }

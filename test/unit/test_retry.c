@@ -43,6 +43,8 @@ static const struct
 int
 main(void)
 {
+	RouteSpec slow = spec;
+
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 	{
 		Outcome outcome = {.class = cases[i].class,
@@ -55,5 +57,9 @@ main(void)
 			   outcome_class_name(cases[i].class), cases[i].attempt);
 		is_int(delay_ms, cases[i].delay_ms, "case %zu: the delay", i);
 	}
+	is_int(retry_longest_ms(&spec), RETRY_AFTER_MAX_MS,
+		   "the longest is what a destination may ask for");
+	slow.retry_max_ms = 2 * RETRY_AFTER_MAX_MS;
+	is_int(retry_longest_ms(&slow), slow.retry_max_ms, "or the route's own");
 	return tap_done();
 }

@@ -188,8 +188,7 @@ test_waiting(void)
 	FactPark park;
 
 	ok(rows_waiting(result, 0, &park), "a waiting row");
-	ok(!park.has_key && park.next_retry_ms == -1 &&
-		   park.status == PARKED_FAILED,
+	ok(!park.has_key && park.retry_in_ms == -1 && park.status == PARKED_FAILED,
 	   "without a key or a time");
 	PQclear(result);
 	values[7] = "SENT";
