@@ -148,7 +148,7 @@ max_prepared_transactions = 20
 max_replication_slots = 20
 """
 
-    def __init__(self, scratch, log, fsync="off"):
+    def __init__(self, scratch, log, fsync="off", program=None):
         self.scratch, self.log = scratch, log
         self.dir = scratch.make("server")
         self.data = os.path.join(self.dir, "data")
@@ -162,8 +162,9 @@ max_replication_slots = 20
         with open(self.data + "/postgresql.conf", "a",
                   encoding="utf-8") as conf:
             conf.write(settings)
-        self.command("pg_ctl", "-D", self.data, "-w", "-l",
-                     self.dir + "/server.log", "start")
+        self.command("pg_ctl", "-D", self.data, "-w", "-t", "300", "-l",
+                     self.dir + "/server.log", "-p",
+                     program or scratch.program("postgres"), "start")
         self.env = {"PGHOST": self.dir, "PGUSER": "postgres",
                     "PGDATABASE": "postgres"}
 

@@ -17,6 +17,7 @@ from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
 import callgrind
+import memcheck
 import model
 import sanitized
 from scratch import ROOT, Cluster, Scratch, pg_config, pgxs
@@ -333,14 +334,27 @@ def suite_kafka(run):
 def in_cluster(call):
     def suite(run):
         log = run.log("server")
-        cluster = Cluster(run.scratch, log)
+        checked = memcheck.WANTED
+        cluster = Cluster(run.scratch, log, program=memcheck.server(
+            run.scratch) if checked else None)
         try:
-            return call(run, cluster)
+            results = call(run, cluster)
         finally:
             shutil.copy(cluster.dir + "/server.log", run.logs)
             cluster.stop()
+        return results + ([memcheck_result(run)] if checked else [])
     suite.__doc__ = call.__doc__
     return suite
+
+
+def memcheck_result(run):
+    log = run.log("memcheck")
+    found, others = memcheck.reports(run.scratch)
+    with open(log, "w", encoding="utf-8") as out:
+        out.writelines("not ok - memcheck reports\n%s\n" % report
+                       for report in found)
+        out.write("# %d reports about the server alone\n" % others)
+    return Result("memcheck", int(not found), len(found), log)
 
 
 def regress(run, cluster, program, folder, more):
