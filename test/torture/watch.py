@@ -12,9 +12,11 @@ import time
 
 import psycopg2
 
+# One that was invalidated confirms nothing any more: it will be made anew.
 SLOT = """
 SELECT (confirmed_flush_lsn - '0/0')::bigint FROM pg_replication_slots
 WHERE slot_name = 'outbox' AND database = current_database()
+	AND wal_status <> 'lost'
 """
 SETTLED = "SELECT (position - '0/0')::bigint FROM outbox.relay"
 # By a snapshot that is newer than the position; rows of a rolled-back
