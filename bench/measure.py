@@ -39,6 +39,15 @@ def row(what, conditions, unit, ours, peer=None, **more):
             "ours": ours, "peer": peer, **{"better": "more", **more}}
 
 
+def busy():
+    """Seconds that all processors of the machine have worked so far."""
+    with open("/proc/stat", encoding="ascii") as file:
+        ticks = [int(n) for n in file.readline().split()[1:9]]
+    user, nice, system, _idle, _iowait, irq, softirq, _steal = ticks
+    return ((user + nice + system + irq + softirq)
+            / os.sysconf("SC_CLK_TCK"))
+
+
 def percentile(values, share):
     """The least value that so many are not above."""
     values = sorted(values)

@@ -54,7 +54,7 @@ class Load:
     def __init__(self, place, name, statement, per, clients, seconds):
         self.place, self.per = place, per
         self.script = script(place, "%s-%d.sql" % (name, per), statement, per)
-        self.arguments = ("-c", clients, "-j", min(2, clients), "-T", max(seconds, clients // 16),
+        self.arguments = ("-c", clients, "-j", min(2, clients), "-T", max(seconds, clients // 32),
                           "-D", "payload=" + payload())
         self.wal = []
 
@@ -69,7 +69,7 @@ def enqueue_rows(place, options, sync, clients, per):
     loads = [Load(place, name, statement, per, clients, options.seconds)
              for name, statement in (("outbox", OUTBOX_INSERT),
                                      ("plain", PLAIN_INSERT))]
-    ours, peer = alternate(options.rounds, *loads)
+    ours, peer = alternate(options.rates, *loads)
     conditions = {"synchronous_commit": sync, "payload": "200 B",
                   "messages a transaction": per, "clients": clients}
     yield row("rate", conditions, "messages/s", ours, peer,

@@ -22,7 +22,7 @@ AS $$
 		('max_attempts', '16', 1, 10000, true, NULL),
 		('timeout_ms', '10000', 1, 3600000, true, NULL),
 		('connect_timeout_ms', '3000', 1, 3600000, true, NULL),
-		('concurrency', CASE WHEN kind = 'kafka' THEN '1000' ELSE '16' END::jsonb, 1, 100000, true, NULL),
+		('concurrency', CASE WHEN kind = 'kafka' THEN '4000' ELSE '16' END::jsonb, 1, 100000, true, NULL),
 		('trace', '"failures"', NULL, NULL, false, '{failures,all}')
 $$;
 COMMENT ON FUNCTION outbox.route_option IS 'options of a route with defaults and what is allowed';

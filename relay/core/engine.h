@@ -20,7 +20,7 @@
 
 /* A settle goes out after this many facts or this long after the first. */
 #ifndef ENGINE_SETTLE_FACTS
-#define ENGINE_SETTLE_FACTS 1000
+#define ENGINE_SETTLE_FACTS 4000
 #endif
 #define ENGINE_SETTLE_MS 50
 
