@@ -114,7 +114,7 @@ SELECT is_empty('SELECT outbox_trace(99)', 'no message, no story');
 SELECT results_eq('SELECT name, state, ordering, retry_initial_ms, retry_max_ms, retry_multiplier, max_attempts,
 		timeout_ms, connect_timeout_ms, concurrency, trace FROM outbox_routes()',
 	$$VALUES ('one', 'active', 'key', 1000, 600000, 2::real, 16, 10000, 3000, 16, 'failures'),
-		('two', 'dropped', 'none', 1000, 600000, 2::real, 3, 10000, 3000, 1000, 'all')$$, 'routes with their options');
+		('two', 'dropped', 'none', 1000, 600000, 2::real, 3, 10000, 3000, 4000, 'all')$$, 'routes with their options');
 
 SELECT test.settle('{[1,10)}') \g /dev/null
 SELECT is((SELECT undecided FROM outbox_relay_status()), 0::bigint, 'nothing is undecided');
