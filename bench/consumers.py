@@ -6,6 +6,7 @@ What the relay does: drain, latency, WAL of a whole life, idleness.
 SPDX-License-Identifier: PostgreSQL
 """
 
+import contextlib
 import json
 import os
 import re
@@ -24,6 +25,14 @@ HTTP_CONCURRENCY = 16
 KAFKA_CONCURRENCY = 4000
 
 
+@contextlib.contextmanager
+def processor_time(figures):
+    """Adds what all processes of the machine take for a message, in us."""
+    before = busy()
+    yield
+    figures.append((busy() - before) / DRAIN_COUNT * 1e6)
+
+
 class Drain:
     """Messages that were enqueued while no relay ran, and then one does."""
 
@@ -40,10 +49,9 @@ class Drain:
         self.decode()
         if self.kind == "http":
             place.responder("log")
-        before = busy()
-        place.run_relay()
-        settled = place.wait_resolved(place.last_id())
-        self.processor.append(each(busy() - before))
+        with processor_time(self.processor):
+            place.run_relay()
+            settled = place.wait_resolved(place.last_id())
         started = place.value(
             "SELECT extract(epoch FROM started)::float8 FROM outbox.relay")
         self.memory.append(place.relay_status("VmHWM"))
@@ -56,11 +64,10 @@ class Drain:
     def decode(self):
         """What a bare receiver makes of the frames that the relay will read."""
         end = self.place.value("SELECT pg_current_wal_insert_lsn()")
-        before = busy()
-        self.decoded.append(receiver(self.place, "outbox", end,
-                                     decoder_options(self.place),
-                                     DRAIN_COUNT)())
-        self.processor_decode.append(each(busy() - before))
+        with processor_time(self.processor_decode):
+            self.decoded.append(receiver(self.place, "outbox", end,
+                                         decoder_options(self.place),
+                                         DRAIN_COUNT)())
 
     def see_answers(self, settled):
         count, first, last = self.place.responder("log")
@@ -68,11 +75,6 @@ class Drain:
             raise RuntimeError("%d requests for %d messages"
                                % (count, DRAIN_COUNT))
         self.answered.append(count / (last - first))
-
-
-def each(seconds):
-    """Of all messages -> microseconds of one."""
-    return seconds / DRAIN_COUNT * 1e6
 
 
 def drain(place, options, kind, program, peer_name, acks):
@@ -85,10 +87,8 @@ def drain(place, options, kind, program, peer_name, acks):
         processor_bare = []
 
         def bare():
-            before = busy()
-            rate = DRAIN_COUNT / float(place.program(*program(place)))
-            processor_bare.append(each(busy() - before))
-            return rate
+            with processor_time(processor_bare):
+                return DRAIN_COUNT / float(place.program(*program(place)))
 
         ours = Drain(place, kind, per)
         settled, peer = alternate(options.drains, ours, bare)

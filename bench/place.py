@@ -254,9 +254,10 @@ class Place(demo.System):
             if passed > seconds:
                 raise RuntimeError("only %d of %d messages were settled"
                                    % (done, count))
-            # Asking costs more the more there is: wait for half of what is left.
-            left = passed * (count - done) / max(done - first, 1)
-            time.sleep(min(max(left / 2, 0.005), 0.25))
+            # Asking costs: once there is a rate, wait for half of what is left.
+            left = (passed * (count - done) / (done - first)
+                    if done > first else 0)
+            time.sleep(min(max(left / 2, 0.01), 0.25))
             done = self.resolved()
         return time.time()
 

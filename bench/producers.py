@@ -69,7 +69,7 @@ def enqueue_rows(place, options, sync, clients, per):
     loads = [Load(place, name, statement, per, clients, options.seconds)
              for name, statement in (("outbox", OUTBOX_INSERT),
                                      ("plain", PLAIN_INSERT))]
-    ours, peer = alternate(options.rates, *loads)
+    ours, peer = alternate(options.rate_rounds, *loads)
     conditions = {"synchronous_commit": sync, "payload": "200 B",
                   "messages a transaction": per, "clients": clients}
     yield row("rate", conditions, "messages/s", ours, peer,
