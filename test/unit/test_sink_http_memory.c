@@ -9,6 +9,8 @@
  * SPDX-License-Identifier: PostgreSQL
  */
 #include <curl/curl.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -102,10 +104,31 @@ end_of_child(int port, int number)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/*
+ * The server in a process of its own: the thread of one in ours could hold a
+ * lock of the sanitizer's while we fork, which no child would ever get.
+ */
+static int
+server_process(void)
+{
+	int ends[2];
+	int port = 0;
+
+	if (pipe(ends) == 0 && fork() == 0)
+	{
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		port = server_start();
+		if (write(ends[1], &port, sizeof(port)) == sizeof(port))
+			pause();
+		_exit(1);
+	}
+	return read(ends[0], &port, sizeof(port)) == sizeof(port) ? port : 0;
+}
+
 int
 main(void)
 {
-	int port = server_start();
+	int port = server_process();
 	int exits = 0;
 	int end = DELIVERS;
 
