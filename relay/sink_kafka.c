@@ -14,6 +14,10 @@
  * before the end is told as it is.  Time-outs are ours, for the same reason:
  * message.timeout.ms would drop one message and send the next.
  *
+ * A request that is on its way already when one fails is refused by the
+ * broker, by its sequence number, if the broker knows the producer: see
+ * sink_kafka_partitions.h.
+ *
  * A broker judges batches, not messages.  A PERMANENT verdict is believed
  * only of a delivery that was alone under way; else it is told as TRANSIENT,
  * and later attempts go alone until the suspects are through.
@@ -134,7 +138,7 @@ static void
 sink_finish(SinkKafka *sink)
 {
 	if (!sink->closed && sink->wants_ready && sink->producer.rk != NULL &&
-		!sink->hold && !sink->full && !sink->flights.gathers)
+		!sink->hold && !sink->full && flights_admits(&sink->flights))
 	{
 		sink->wants_ready = false;
 		sink->caller.ready(sink->caller.arg);
@@ -198,6 +202,7 @@ report_read(SinkKafka *sink, const rd_kafka_message_t *report)
 
 	if (class == OUTCOME_OK)
 	{
+		kafka_taken(&sink->producer, report, loop_now_us(sink->loop));
 		flight_judge(flight, class, report->err, "");
 		flight_done(sink, flight);
 		return;
@@ -343,19 +348,6 @@ later_came(void *arg)
 	sink_finish(sink);
 }
 
-/* The route's topic, else the message's; NULL when neither can be used. */
-static const char *
-topic_of(SinkKafka *sink, const WireMessage *message, char *room)
-{
-	if (sink->topic[0] != '\0')
-		return sink->topic;
-	if (message->topic.data == NULL || message->topic.len >= KAFKA_TOPIC_MAX)
-		return NULL;
-	memcpy(room, message->topic.data, message->topic.len);
-	room[message->topic.len] = '\0';
-	return kafka_topic_legal(room, message->topic.len) ? room : NULL;
-}
-
 /*
  * Our own verdict, told from the loop.  Nothing else is taken before, so that
  * no later one overtakes this.
@@ -389,7 +381,7 @@ static bool
 sink_can_take(const SinkKafka *sink, const Delivery *delivery)
 {
 	if (sink->producer.rk == NULL || sink->hold || sink->cause[0] != '\0' ||
-		sink->flights.gathers)
+		!flights_admits(&sink->flights))
 		return false;
 	/* Suspects go alone: see the head of this file. */
 	return sink->suspects == 0 || sink->flights.first == NULL ||
@@ -402,9 +394,10 @@ sink_kafka_submit(Sink *base, Delivery *delivery)
 {
 	SinkKafka *sink = (SinkKafka *) base;
 	char room[KAFKA_TOPIC_MAX];
-	const char *topic = topic_of(sink, delivery->message, room);
+	const char *topic = kafka_topic(sink->topic, delivery->message, room);
 	rd_kafka_resp_err_t code;
 	Flight *flight;
+	bool opens;
 
 	assert(!delivery->message->payload_omitted);
 	if (!sink_can_take(sink, delivery))
@@ -422,7 +415,10 @@ sink_kafka_submit(Sink *base, Delivery *delivery)
 				   "route has none");
 		return true;
 	}
-	code = kafka_produce(&sink->producer, topic, delivery, flight);
+	code = kafka_produce(&sink->producer, topic, delivery, flight,
+						 flight->start_us, &opens);
+	if (opens)
+		sink->flights.opening = flight;
 	if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
 		return submit_full(sink, flight);
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)

@@ -78,6 +78,19 @@ static const struct
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/* Of what this thread produced last; -1: not assigned. */
+static _Thread_local int32_t assigned_partition;
+
+/* murmur2_random, which also says what it chose. */
+static int32_t
+partition_assign(const rd_kafka_topic_t *topic, const void *key, size_t len,
+				 int32_t count, void *topic_opaque, void *opaque)
+{
+	assigned_partition = rd_kafka_msg_partitioner_murmur2_random(
+		topic, key, len, count, topic_opaque, opaque);
+	return assigned_partition;
+}
+
 OutcomeClass
 kafka_class(rd_kafka_resp_err_t code)
 {
@@ -162,19 +175,12 @@ kafka_bury(KafkaProducer *producer, int event_fd)
 	Burial *burial = mem_alloc(sizeof(*burial));
 
 	rd_kafka_queue_io_event_enable(producer->queue, -1, NULL, 0);
+	partitions_reset(&producer->known);
 	burial->producer = *producer;
 	burial->event_fd = event_fd;
 	*producer = (KafkaProducer){.rk = NULL};
 	if (!thread_start(burial_run, burial))
 		burial_run(burial);
-}
-
-bool
-kafka_topic_legal(const char *topic, size_t len)
-{
-	return len > 0 && len < KAFKA_TOPIC_MAX &&
-		   strspn(topic, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-						 "0123456789._-") == len;
 }
 
 static void
@@ -220,8 +226,9 @@ topic_field(const KafkaProducer *producer, const char *topic)
 
 /* Copied, since after a close librdkafka may hold it a little longer. */
 rd_kafka_resp_err_t
-kafka_produce(const KafkaProducer *producer, const char *topic,
-			  const Delivery *delivery, void *opaque)
+kafka_produce(KafkaProducer *producer, const char *topic,
+			  const Delivery *delivery, void *opaque, int64_t now_us,
+			  bool *opens)
 {
 	const WireMessage *message = delivery->message;
 	rd_kafka_headers_t *headers = headers_make(delivery);
@@ -239,10 +246,14 @@ kafka_produce(const KafkaProducer *producer, const char *topic,
 		{.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
 		{.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = opaque},
 	};
-	rd_kafka_error_t *error =
-		rd_kafka_produceva(producer->rk, fields, COUNT(fields));
 	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+	rd_kafka_error_t *error;
 
+	assigned_partition = -1;
+	error = rd_kafka_produceva(producer->rk, fields, COUNT(fields));
+	*opens =
+		message->message_key.data != NULL &&
+		!partitions_know(&producer->known, topic, assigned_partition, now_us);
 	if (error != NULL)
 	{
 		code = rd_kafka_error_code(error);
@@ -250,6 +261,16 @@ kafka_produce(const KafkaProducer *producer, const char *topic,
 		rd_kafka_headers_destroy(headers);
 	}
 	return code;
+}
+
+/* What has no key may have overtaken something that still failed. */
+void
+kafka_taken(KafkaProducer *producer, const rd_kafka_message_t *report,
+			int64_t now_us)
+{
+	if (report->key != NULL)
+		partitions_learn(&producer->known, rd_kafka_topic_name(report->rkt),
+						 report->partition, now_us);
 }
 
 static bool
@@ -296,8 +317,11 @@ kafka_conf(const Config *config, const KafkaCluster *cluster,
 		   const RouteSpec *spec, char *err, size_t err_size)
 {
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	rd_kafka_topic_conf_t *topic_conf = rd_kafka_topic_conf_new();
 	char text[24];
 
+	rd_kafka_topic_conf_set_partitioner_cb(topic_conf, partition_assign);
+	rd_kafka_conf_set_default_topic_conf(conf, topic_conf);
 	for (size_t i = 0; i < COUNT(defaults); i++)
 		rd_kafka_conf_set(conf, defaults[i].name, defaults[i].value, NULL, 0);
 	for (size_t i = 0; i < COUNT(forced); i++)
@@ -350,6 +374,28 @@ kafka_check(const Config *config, char *err, size_t err_size)
 	return true;
 }
 
+static bool
+topic_legal(const char *topic, size_t len)
+{
+	return len > 0 && len < KAFKA_TOPIC_MAX &&
+		   strspn(topic, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+						 "0123456789._-") == len;
+}
+
+const char *
+kafka_topic(const char *of_route, const WireMessage *message, char *room)
+{
+	const WireBytes *own = &message->topic;
+
+	if (of_route[0] != '\0')
+		return of_route;
+	if (own->data == NULL || own->len >= KAFKA_TOPIC_MAX)
+		return NULL;
+	memcpy(room, own->data, own->len);
+	room[own->len] = '\0';
+	return topic_legal(room, own->len) ? room : NULL;
+}
+
 /* Target is CLUSTER/TOPIC, CLUSTER/ or CLUSTER. */
 const KafkaCluster *
 kafka_target(const Config *config, const RouteSpec *spec, char *topic,
@@ -368,7 +414,7 @@ kafka_target(const Config *config, const RouteSpec *spec, char *topic,
 	if (cluster == NULL)
 		snprintf(err, err_size, "the configuration has no section [kafka %s]",
 				 name);
-	else if (wanted[0] != '\0' && !kafka_topic_legal(wanted, strlen(wanted)))
+	else if (wanted[0] != '\0' && !topic_legal(wanted, strlen(wanted)))
 	{
 		snprintf(err, err_size, "\"%s\" is not a legal topic", wanted);
 		cluster = NULL;

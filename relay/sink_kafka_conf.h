@@ -15,6 +15,7 @@
 
 #include "config.h"
 #include "sink.h"
+#include "sink_kafka_partitions.h"
 
 #define KAFKA_TOPIC_MAX 250 /* Kafka's 249 and the NUL */
 
@@ -28,7 +29,13 @@ extern OutcomeClass kafka_class(rd_kafka_resp_err_t code);
 extern const KafkaCluster *kafka_target(const Config *config,
 										const RouteSpec *spec, char *topic,
 										char *err, size_t err_size);
-extern bool kafka_topic_legal(const char *topic, size_t len);
+
+/*
+ * kafka_topic: the route's, else the message's, in KAFKA_TOPIC_MAX bytes of
+ * room; NULL when neither can be used.
+ */
+extern const char *kafka_topic(const char *of_route, const WireMessage *message,
+							   char *room);
 
 /* kafka_conf: for rd_kafka_conf_dup; NULL with the property that is wrong. */
 extern rd_kafka_conf_t *kafka_conf(const Config *config,
@@ -41,6 +48,7 @@ typedef struct KafkaProducer
 	rd_kafka_t *rk;          /* NULL: there is none */
 	rd_kafka_queue_t *queue; /* of its events */
 	rd_kafka_topic_t *topic; /* NULL: each message names its own */
+	Partitions known;        /* to have taken something of this producer's */
 } KafkaProducer;
 
 /*
@@ -51,12 +59,17 @@ extern bool kafka_check(const Config *config, char *err, size_t err_size);
 
 /*
  * kafka_produce: with our headers and the message's own; opaque comes back
- * in the delivery report.  topic counts if the producer has none.
+ * in the delivery report.  opens: it has a key and its partition does not
+ * know the producer, so nothing may follow until its report.
  */
-extern rd_kafka_resp_err_t kafka_produce(const KafkaProducer *producer,
+extern rd_kafka_resp_err_t kafka_produce(KafkaProducer *producer,
 										 const char *topic,
-										 const Delivery *delivery,
-										 void *opaque);
+										 const Delivery *delivery, void *opaque,
+										 int64_t now_us, bool *opens);
+
+/* kafka_taken: a report without an error; the partition knows the producer. */
+extern void kafka_taken(KafkaProducer *producer,
+						const rd_kafka_message_t *report, int64_t now_us);
 
 /*
  * kafka_producer: makes one; event_fd is written when there are events.

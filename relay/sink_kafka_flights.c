@@ -58,6 +58,14 @@ flights_remove(Flights *flights, Flight *flight)
 	flights->count--;
 	if (flights->count <= flights->window / 4)
 		flights->gathers = false;
+	if (flights->opening == flight)
+		flights->opening = NULL;
+}
+
+bool
+flights_admits(const Flights *flights)
+{
+	return !flights->gathers && flights->opening == NULL;
 }
 
 void

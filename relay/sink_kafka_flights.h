@@ -39,11 +39,14 @@ typedef struct Flights
 	 * polls without a pause, which took up to three times the processor.
 	 */
 	bool gathers;
+	Flight *opening; /* nothing is taken until it is told */
 } Flights;
 
 /* flights_add: at the end. alone: no other was in the list with it, ever. */
 extern Flight *flights_add(Flights *flights, Delivery *delivery,
 						   int64_t now_us);
+/* flights_admits: may another be added now. */
+extern bool flights_admits(const Flights *flights);
 /* flights_remove: the flight may be read until the next flights_add. */
 extern void flights_remove(Flights *flights, Flight *flight);
 extern void flights_reset(Flights *flights);

@@ -1,7 +1,8 @@
 /*
  * test/unit/test_sink_kafka_flights.c
  *
- * A full window of the Kafka sink takes nothing until a quarter is left.
+ * A full window of the Kafka sink takes nothing until a quarter is left, and
+ * nothing goes beside a delivery that opens its partition.
  *
  * SPDX-License-Identifier: PostgreSQL
  */
@@ -29,15 +30,31 @@ test_window(int window, int left)
 	Flights flights = {.window = window};
 
 	add(&flights, window - 1);
-	ok(!flights.gathers, "window of %d: one less than full", window);
+	ok(flights_admits(&flights), "window of %d: one less than full", window);
 	add(&flights, 1);
-	ok(flights.gathers, "window of %d: full", window);
+	ok(!flights_admits(&flights), "window of %d: full", window);
 	remove_first(&flights, window - left - 1);
-	ok(flights.gathers, "window of %d: more than %d left", window, left);
+	ok(!flights_admits(&flights), "window of %d: more than %d left", window,
+	   left);
 	remove_first(&flights, 1);
-	ok(!flights.gathers, "window of %d: %d left", window, left);
+	ok(flights_admits(&flights), "window of %d: %d left", window, left);
 	add(&flights, 1);
-	ok(!flights.gathers, "window of %d: it is filled again", window);
+	ok(flights_admits(&flights), "window of %d: it is filled again", window);
+	flights_reset(&flights);
+}
+
+static void
+test_opening(void)
+{
+	Flights flights = {.window = 8};
+
+	add(&flights, 3);
+	flights.opening = flights.last;
+	ok(!flights_admits(&flights), "none beside what opens a partition");
+	remove_first(&flights, 2);
+	ok(!flights_admits(&flights), "nor when the others are told");
+	remove_first(&flights, 1);
+	ok(flights_admits(&flights), "until it is told");
 	flights_reset(&flights);
 }
 
@@ -47,5 +64,6 @@ main(void)
 	test_window(1000, 250);
 	test_window(8, 2);
 	test_window(3, 0);
+	test_opening();
 	return tap_done();
 }
