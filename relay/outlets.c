@@ -18,6 +18,8 @@
 
 /* How long deliveries under way may hold up a change of their route. */
 #define CHANGE_WAIT_MS 5000
+/* A sink that could not be opened: the reason may pass, or be mended. */
+#define OPEN_AGAIN_MS 10000
 
 struct Outlet
 {
@@ -28,7 +30,8 @@ struct Outlet
 	RouteSpec opened; /* as the sink was opened for */
 	bool changing;    /* to spec, when nothing is under way */
 	int64_t changing_since_ms;
-	char fault[ERROR_MAX]; /* why, as it was logged */
+	Timer *again;          /* NULL: it has been opened always */
+	char fault[ERROR_MAX]; /* why not, as it was logged */
 	Failures failures;     /* of attempts, likewise */
 	Outlet *next;
 };
@@ -120,9 +123,11 @@ note_fault(Outlet *outlet, const RouteSpec *spec, const char *fault)
 	if (fault[0] != '\0' && strcmp(outlet->fault, fault) != 0)
 		log_error("route_broken",
 				  "route \"%s\" cannot deliver: %s; "
-				  "its messages wait in the backlog until the route or the "
-				  "configuration is corrected",
-				  spec->name, fault);
+				  "its messages wait in the backlog, and it is tried again "
+				  "every %d s",
+				  spec->name, fault, OPEN_AGAIN_MS / 1000);
+	else if (fault[0] == '\0' && outlet->fault[0] != '\0')
+		log_info("route_mended", "route \"%s\" can deliver", spec->name);
 	snprintf(outlet->fault, sizeof(outlet->fault), "%s", fault);
 }
 
@@ -152,6 +157,26 @@ tell_engine(const Outlet *outlet, const RouteSpec *spec, SpecState state)
 				 sink_ops_of(spec->kind)->keeps_order);
 }
 
+static void change(Outlet *outlet);
+
+static void
+again_came(void *arg)
+{
+	Outlet *outlet = arg;
+
+	clock_now(outlet->outlets);
+	if (outlet->sink == NULL && outlet->spec.state != SPEC_DROPPED)
+		change(outlet);
+}
+
+static void
+open_later(Outlet *outlet)
+{
+	if (outlet->again == NULL)
+		outlet->again = loop_timer(outlet->outlets->loop, again_came, outlet);
+	timer_set(outlet->again, OPEN_AGAIN_MS);
+}
+
 /* Nothing is under way: the route is from now on as the spec says. */
 static void
 change(Outlet *outlet)
@@ -165,6 +190,7 @@ change(Outlet *outlet)
 		!open_sink(outlet, spec))
 	{
 		tell_engine(outlet, spec, SPEC_PAUSED);
+		open_later(outlet);
 		return;
 	}
 	outlet->opened = *spec;
@@ -226,6 +252,7 @@ outlets_close(Outlets *outlets)
 		outlets->first = outlet->next;
 		if (outlet->sink != NULL)
 			outlet->sink->ops->close(outlet->sink);
+		timer_free(outlet->again);
 		mem_free(outlet);
 	}
 }

@@ -1,19 +1,21 @@
 # test/t_kafka/004_kafka_errors.pl
 #
 # What cannot be delivered: too large for the topic or the producer, a topic
-# that is not there, a cluster that is not there or not configured.  Each time
-# the reason is told, and all others go on.
+# that is not there, a cluster that is not there or not configured, a producer
+# that cannot be made.  Each time the reason is told, and all others go on.
 #
 # SPDX-License-Identifier: PostgreSQL
 use strict;
 use warnings;
 
 use OutboxTest;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_node('main');
 my $kafka = start_kafka('auto.create.topics.enable=false');
 my $nobody = '127.0.0.1:' . free_port();
+my $ca = PostgreSQL::Test::Utils::tempdir() . '/ca.pem';
 my %quick = (retry_initial_ms => 100, timeout_ms => 3000);
 
 ok($kafka->topic('good'), 'topic good is made');
@@ -29,6 +31,7 @@ route_create($node, $_->[0], 'kafka', $_->[1],
 	[ late => 'main/late' ],
 	[ named => 'main/' ],
 	[ unknown => 'unknown/good' ],
+	[ sealed => 'sealed/good' ],
 	[ nobody => 'nobody/good' ]);
 
 my $relay = start_relay(
@@ -41,6 +44,11 @@ my $relay = start_relay(
 		'kafka narrow' => {
 			'bootstrap.servers' => $kafka->{bootstrap},
 			'message.max.bytes' => 5000
+		},
+		'kafka sealed' => {
+			'bootstrap.servers' => $kafka->{bootstrap},
+			'security.protocol' => 'ssl',
+			'ssl.ca.location' => $ca
 		},
 		'kafka nobody' => { 'bootstrap.servers' => $nobody }
 	});
@@ -160,6 +168,23 @@ $node->safe_psql('postgres',
 	q{SELECT outbox_route_alter('unknown', target => 'main/good')});
 wait_for_status($_, 'SENT') foreach @waiting;
 pass('delivered once it is corrected');
+
+# ---- no producer can be made, and then it can
+
+sub is_closed
+{
+	return $relay->metric('outbox_route_paused', route => 'sealed') // -1;
+}
+
+like($relay->output, qr/route "sealed" cannot deliver: ssl\.ca\.location failed/,
+	'the log says that the certificate is missing');
+is(is_closed(), 1, 'the route rests');
+run_log([
+	qw(openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca),
+	-keyout => "$ca.key",
+	-out => $ca ]);
+wait_for('it is opened once the certificate is there', sub { is_closed() == 0 });
+like($relay->output, qr/route "sealed" can deliver/, 'and the log says so');
 
 # ---- a cluster that is not there
 
