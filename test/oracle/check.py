@@ -129,6 +129,8 @@ class Oracle:
 
     def refused(self, message):
         """Its destination answers that it never wants it."""
+        if self.args.refused == "keyless":
+            return message["key"] is None
         return self.args.refused and message.get(self.args.refused)
 
     def rule_all_arrived(self, good, received):
@@ -250,7 +252,7 @@ def arguments():
     parser.add_argument("--path")
     parser.add_argument("--types")
     parser.add_argument("--refused", help="field of the driver's lines that"
-                        " are refused here")
+                        " are refused here; keyless: those without a key")
     parser.add_argument("--max-duplicates", type=int)
     parser.add_argument("--unordered", action="store_true")
     parser.add_argument("--status")

@@ -73,6 +73,12 @@ CASES = (
     ("nothing committed", "I1", lambda s, g, t: (s.clear(), g.clear(),
                                                  t.clear()), ()),
     ("another path", "I1", None, ("--path", "/q")),
+    ("one without a key lost", "I1",
+     lambda s, g, t: s.append(driven(6, None, 1)), ()),
+    ("one without a key refused for good", "",
+     lambda s, g, t: s.append(driven(6, None, 1)), ("--refused", "keyless")),
+    ("one with a key lost all the same", "I1",
+     lambda s, g, t: g.pop(3), ("--refused", "keyless")),
 )
 
 

@@ -63,11 +63,11 @@ class Verdict:
             self.world.write("watch.jsonl", kind="process_end",
                              name=relay.name, status=status,
                              expected=status == 0)
-        if self.world.kafka:
+        for name in names.KAFKA_ROUTES if self.world.kafka else ():
             self.place.call([
                 "test/receiver/kafka_log.py", "--bootstrap", self.world.kafka,
-                "--topic", "stream", "--log",
-                self.place.dir + "/stream.jsonl"], "relay")
+                "--topic", name, "--log",
+                "%s/%s.jsonl" % (self.place.dir, name)], "relay")
         for server in (self.world.standby, self.world.primary):
             server.stop(FAST)
 
@@ -87,19 +87,20 @@ class Verdict:
 
     def routes(self):
         """Name -> what the oracle has to know of it."""
-        found = {name: (self.world.receiver.log, types, [])
+        found = {name: (self.world.receiver.log, "/" + name, types, [])
                  for name, types in names.ROUTES.items()}
-        found["picky"][2].extend(["--refused", "poison"])
+        found["picky"][-1].extend(["--refused", "poison"])
         if self.world.kafka:
-            found["stream"] = (self.place.dir + "/stream.jsonl",
-                               names.STREAM, [])
+            found |= {name: ("%s/%s.jsonl" % (self.place.dir, name), name,
+                             types, [])
+                      for name, types in names.KAFKA_ROUTES.items()}
+            found["compact"][-1].extend(["--refused", "keyless"])
         return found
 
     def check_routes(self):
-        for route, (log, types, more) in self.routes().items():
+        for route, (log, path, types, more) in self.routes().items():
             wrong, status = self.ask(
-                route, *self.driven, "--received", log, "--path",
-                "stream" if route == "stream" else "/" + route,
+                route, *self.driven, "--received", log, "--path", path,
                 "--types", ",".join(types),
                 "--survived", self.place.dir + "/survived.txt",
                 "--status", "%s/status-%s.txt" % (self.place.dir, route),

@@ -27,7 +27,17 @@ ROUTES = {
     "beta": ("t.all", "t.beta", PROBE),
     "picky": ("t.picky", PROBE),
 }
-STREAM = ("t.all", "t.alpha", PROBE)    # to Kafka
+# Route and topic of Kafka -> the types.  A compacted topic takes nothing
+# without a key, so a batch with one such message in it is refused.
+KAFKA_ROUTES = {
+    "stream": ("t.all", "t.alpha", PROBE),
+    "compact": ("t.beta", "t.picky"),
+}
+TOPICS = {
+    "stream": ("partitions=3",),
+    "compact": ("partitions=1", "cleanup.policy=compact",
+                "min.compaction.lag.ms=86400000"),
+}
 KAFKA_MESSAGE_MAX = 2000000    # the greatest message of the driver and more
 OPTIONS = {"retry_initial_ms": 50, "retry_max_ms": 500, "timeout_ms": 3000,
            "connect_timeout_ms": 1000, "max_attempts": 10000}
@@ -240,7 +250,8 @@ class World:
         routes = [(name, "http", self.receiver.url("/" + name), types)
                   for name, types in ROUTES.items()]
         if self.kafka:
-            routes.append(("stream", "kafka", "main/stream", STREAM))
+            routes += [(name, "kafka", "main/" + name, types)
+                       for name, types in KAFKA_ROUTES.items()]
         for name, kind, target, types in routes:
             cursor.execute("SELECT outbox_route_create(%s, %s, %s,"
                            " types => %s, options => %s)",
@@ -257,8 +268,9 @@ class World:
              "message.max.bytes=%d" % KAFKA_MESSAGE_MAX,
              "log.message.timestamp.type=LogAppendTime"],
             "relay").split("\n")[-2]
-        self.place.call(["test/kafka/topic", self.kafka, "stream",
-                         "partitions=3"], "relay")
+        for name, settings in TOPICS.items():
+            self.place.call(["test/kafka/topic", self.kafka, name, *settings],
+                            "relay")
 
     def start_load(self):
         self.driver = self.place.start("server", [
