@@ -19,8 +19,8 @@
  * sink_kafka_partitions.h.
  *
  * A broker judges batches, not messages.  A PERMANENT verdict is believed
- * only of a delivery that was alone under way; else it is told as TRANSIENT,
- * and later attempts go alone until the suspects are through.
+ * only of a delivery that was alone under way; else all of the batch are told
+ * as held back, and fewer go together until the one is found.
  *
  * What librdkafka sends again within an attempt it does under the same
  * sequence number, which the broker takes once.
@@ -60,9 +60,9 @@ typedef struct SinkKafka
 	Timer *timer; /* oldest delivery's time-out, or the next rebuild */
 	Timer *later; /* verdicts of our own, and ready */
 	Flights flights;
-	int suspects; /* verdicts that were not believed */
 	bool burying; /* the old producer is not gone yet */
 	bool hold;    /* a verdict of our own is to be told first */
+	bool fatal;   /* the producer has ended; what it still says is awaited */
 	bool wants_ready;
 	bool full; /* until one more has been told */
 	bool dispatching;
@@ -78,14 +78,12 @@ flight_done(SinkKafka *sink, Flight *flight)
 	Outcome outcome;
 
 	outcome.class = flight->class;
-	outcome.held_back = flight->code == RD_KAFKA_RESP_ERR__PURGE_QUEUE;
+	outcome.held_back = flight->held_back;
 	outcome.status = flight->code;
 	outcome.retry_after_ms = -1;
 	outcome.duration_us = loop_now_us(sink->loop) - flight->start_us;
 	outcome.answer_len = 0;
 	memcpy(outcome.error, flight->error, sizeof(outcome.error));
-	if (sink->suspects > 0 && flight->delivery->attempt > 1 && flight->alone)
-		sink->suspects--;
 	flights_remove(&sink->flights, flight);
 	sink->full = false;
 	sink->caller.done(sink->caller.arg, flight->delivery, &outcome);
@@ -127,18 +125,26 @@ producer_give_up(SinkKafka *sink)
 		exit(1);
 	}
 	timer_clear(sink->timer);
+	sink->fatal = false;
 	sink->burying = true;
 	log_info("kafka_producer_ended", "route \"%s\": new producer after: %s",
 			 sink->spec.name, sink->cause);
 	kafka_bury(&sink->producer, fd);
 }
 
+static bool
+sink_can_take(const SinkKafka *sink)
+{
+	return sink->producer.rk != NULL && !sink->hold && !sink->fatal &&
+		   sink->cause[0] == '\0' && flights_admits(&sink->flights);
+}
+
 /* The caller may have closed the sink in a done or ready. */
 static void
 sink_finish(SinkKafka *sink)
 {
-	if (!sink->closed && sink->wants_ready && sink->producer.rk != NULL &&
-		!sink->hold && !sink->full && flights_admits(&sink->flights))
+	if (!sink->closed && sink->wants_ready && !sink->full &&
+		sink_can_take(sink))
 	{
 		sink->wants_ready = false;
 		sink->caller.ready(sink->caller.arg);
@@ -167,6 +173,7 @@ burial_over(void *arg, int fd, unsigned events)
 {
 	SinkKafka *sink = arg;
 	char text[OUTCOME_ERROR_MAX + 32];
+	int under_way = sink->flights.count;
 	eventfd_t count;
 
 	(void) events;
@@ -178,10 +185,11 @@ burial_over(void *arg, int fd, unsigned events)
 	while (!sink->closed && sink->flights.first != NULL)
 	{
 		if (!sink->flights.first->judged)
-			flight_judge(sink->flights.first, OUTCOME_TRANSIENT,
-						 RD_KAFKA_RESP_ERR__PURGE_QUEUE, text);
+			flight_hold_back(sink->flights.first,
+							 RD_KAFKA_RESP_ERR__PURGE_QUEUE, text);
 		flight_done(sink, sink->flights.first);
 	}
+	flights_search(&sink->flights, under_way);
 	if (!sink->closed)
 		sink_rebuild(sink);
 	sink_finish(sink);
@@ -199,6 +207,7 @@ report_read(SinkKafka *sink, const rd_kafka_message_t *report)
 {
 	Flight *flight = report->_private;
 	OutcomeClass class = kafka_class(report->err);
+	const char *text;
 
 	if (class == OUTCOME_OK)
 	{
@@ -207,24 +216,27 @@ report_read(SinkKafka *sink, const rd_kafka_message_t *report)
 		flight_done(sink, flight);
 		return;
 	}
-	if (class == OUTCOME_PERMANENT && !flight->alone)
+	text = rd_kafka_err2str(report->err);
+	if (kafka_follows(report->err, sink->cause[0] != '\0'))
 	{
-		sink->suspects++;
-		class = OUTCOME_TRANSIENT;
+		flight_hold_back(flight, report->err, text);
+		return;
 	}
-	flight_judge(flight, class, report->err, rd_kafka_err2str(report->err));
-	sink_fail(sink, flight->error);
+	if (class == OUTCOME_PERMANENT)
+		flights_refuse(&sink->flights, flight, report->err, text);
+	else
+		flight_judge(flight, class, report->err, text);
+	sink_fail(sink, text);
 }
 
 static void
 error_read(SinkKafka *sink, rd_kafka_event_t *event)
 {
-	char text[OUTCOME_ERROR_MAX];
-
 	if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__FATAL)
 	{
-		rd_kafka_fatal_error(sink->producer.rk, text, sizeof(text));
-		sink_fail(sink, text);
+		rd_kafka_fatal_error(sink->producer.rk, sink->fault,
+							 sizeof(sink->fault));
+		sink->fatal = true;
 		return;
 	}
 	snprintf(sink->fault, sizeof(sink->fault), "%s",
@@ -285,6 +297,9 @@ events_came(void *arg, int fd, unsigned events)
 		event_read(sink, event);
 		rd_kafka_event_destroy(event);
 	}
+	/* which one failed comes in a report, perhaps after the fatal error */
+	if (sink->fatal && flights_all_judged(&sink->flights))
+		sink_fail(sink, sink->fault);
 	if (!sink->closed && sink->cause[0] != '\0')
 		producer_give_up(sink);
 	sink_finish(sink);
@@ -361,32 +376,31 @@ sink_judge(SinkKafka *sink, Flight *flight, OutcomeClass class,
 	timer_set(sink->later, 0);
 }
 
-/* The queue is full; alone in it, waiting would not help. */
 static bool
-submit_full(SinkKafka *sink, Flight *flight)
+submit_refuse(SinkKafka *sink)
 {
-	if (sink->flights.first != flight)
-	{
-		flights_remove(&sink->flights, flight);
-		sink->wants_ready = true;
-		sink->full = true;
-		return false;
-	}
-	sink_judge(sink, flight, OUTCOME_TRANSIENT, RD_KAFKA_RESP_ERR__QUEUE_FULL,
-			   "larger than queue.buffering.max.kbytes allows");
-	return true;
+	sink->wants_ready = true;
+	sink->full = sink->flights.first != NULL;
+	return false;
 }
 
+/* The producer did not take it. */
 static bool
-sink_can_take(const SinkKafka *sink, const Delivery *delivery)
+submit_failed(SinkKafka *sink, Flight *flight, rd_kafka_resp_err_t code)
 {
-	if (sink->producer.rk == NULL || sink->hold || sink->cause[0] != '\0' ||
-		!flights_admits(&sink->flights))
-		return false;
-	/* Suspects go alone: see the head of this file. */
-	return sink->suspects == 0 || sink->flights.first == NULL ||
-		   (delivery->attempt == 1 &&
-			sink->flights.first->delivery->attempt == 1);
+	bool queue_full = code == RD_KAFKA_RESP_ERR__QUEUE_FULL;
+
+	/* alone in the queue, waiting would not help */
+	if (kafka_follows(code, false) ||
+		(queue_full && sink->flights.first != flight))
+	{
+		flights_remove(&sink->flights, flight);
+		return submit_refuse(sink);
+	}
+	sink_judge(sink, flight, kafka_class(code), code,
+			   queue_full ? "larger than queue.buffering.max.kbytes allows"
+						  : rd_kafka_err2str(code));
+	return true;
 }
 
 static bool
@@ -400,12 +414,8 @@ sink_kafka_submit(Sink *base, Delivery *delivery)
 	bool opens;
 
 	assert(!delivery->message->payload_omitted);
-	if (!sink_can_take(sink, delivery))
-	{
-		sink->wants_ready = true;
-		sink->full = sink->flights.first != NULL;
-		return false;
-	}
+	if (!sink_can_take(sink))
+		return submit_refuse(sink);
 	flight = flights_add(&sink->flights, delivery, loop_now_us(sink->loop));
 	if (topic == NULL)
 	{
@@ -419,12 +429,9 @@ sink_kafka_submit(Sink *base, Delivery *delivery)
 						 flight->start_us, &opens);
 	if (opens)
 		sink->flights.opening = flight;
-	if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
-		return submit_full(sink, flight);
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-		sink_judge(sink, flight, kafka_class(code), code,
-				   rd_kafka_err2str(code));
-	else if (!timer_is_set(sink->timer))
+		return submit_failed(sink, flight, code);
+	if (!timer_is_set(sink->timer))
 		timer_set(sink->timer, sink->spec.timeout_ms);
 	return true;
 }

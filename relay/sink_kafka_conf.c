@@ -105,6 +105,23 @@ kafka_class(rd_kafka_resp_err_t code)
 }
 
 bool
+kafka_follows(rd_kafka_resp_err_t code, bool one_failed)
+{
+	switch (code)
+	{
+		case RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE:
+		case RD_KAFKA_RESP_ERR__FATAL:
+		case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
+		case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
+			return true;
+		case RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER:
+			return one_failed;
+		default:
+			return false;
+	}
+}
+
+bool
 kafka_producer(KafkaProducer *producer, const rd_kafka_conf_t *template,
 			   const char *topic, int event_fd, char *err, size_t err_size)
 {

@@ -21,6 +21,8 @@
 
 /* kafka_class: of one error code. */
 extern OutcomeClass kafka_class(rd_kafka_resp_err_t code);
+/* kafka_follows: told of a delivery that went behind the one that failed. */
+extern bool kafka_follows(rd_kafka_resp_err_t code, bool one_failed);
 
 /*
  * kafka_target: the cluster that the route's target names, and its topic in

@@ -24,6 +24,7 @@ flights_add(Flights *flights, Delivery *delivery, int64_t now_us)
 	flight->delivery = delivery;
 	flight->start_us = now_us;
 	flight->alone = flights->first == NULL;
+	flights->together = flight->alone ? 1 : flights->together + 1;
 	flight->judged = false;
 	flight->error[0] = '\0';
 	flight->next = NULL;
@@ -60,21 +61,61 @@ flights_remove(Flights *flights, Flight *flight)
 		flights->gathers = false;
 	if (flights->opening == flight)
 		flights->opening = NULL;
+	if (flights->first == NULL && flights->suspects > 0)
+		flights->suspects -= flights->together;
 }
 
 bool
 flights_admits(const Flights *flights)
 {
-	return !flights->gathers && flights->opening == NULL;
+	return !flights->gathers && flights->opening == NULL &&
+		   (flights->suspects <= 0 || flights->first == NULL ||
+			flights->together < flights->suspects / 2);
 }
 
 void
 flight_judge(Flight *flight, OutcomeClass class, int code, const char *text)
 {
 	flight->judged = true;
+	flight->held_back = false;
 	flight->class = class;
 	flight->code = code;
 	snprintf(flight->error, sizeof(flight->error), "%s", text);
+}
+
+void
+flight_hold_back(Flight *flight, int code, const char *text)
+{
+	flight_judge(flight, OUTCOME_TRANSIENT, code, text);
+	flight->held_back = true;
+}
+
+void
+flights_refuse(Flights *flights, Flight *flight, int code, const char *text)
+{
+	if (flight->alone)
+		flight_judge(flight, OUTCOME_PERMANENT, code, text);
+	else
+		flight_hold_back(flight, code, text);
+	flights->refused |= !flight->alone;
+}
+
+void
+flights_search(Flights *flights, int count)
+{
+	if (flights->refused)
+		flights->suspects = count;
+	flights->refused = false;
+}
+
+bool
+flights_all_judged(const Flights *flights)
+{
+	const Flight *flight = flights->first;
+
+	while (flight != NULL && flight->judged)
+		flight = flight->next;
+	return flight == NULL;
 }
 
 static void

@@ -19,7 +19,8 @@ typedef struct Flight
 	bool alone;
 	bool judged; /* class and so on are known */
 	OutcomeClass class;
-	int code; /* Kafka's */
+	bool held_back; /* by the failure of another */
+	int code;       /* Kafka's */
 	char error[OUTCOME_ERROR_MAX];
 	struct Flight *prev; /* in the order of submit */
 	struct Flight *next; /* also in idle */
@@ -40,6 +41,14 @@ typedef struct Flights
 	 */
 	bool gathers;
 	Flight *opening; /* nothing is taken until it is told */
+	/*
+	 * Among so many that come next is one that is refused for good, which a
+	 * broker says of its whole batch only.  Half of them go together, and the
+	 * next when all are told, until it is refused alone.
+	 */
+	int suspects;
+	int together; /* taken since none was under way */
+	bool refused; /* one of those under way */
 } Flights;
 
 /* flights_add: at the end. alone: no other was in the list with it, ever. */
@@ -51,7 +60,17 @@ extern bool flights_admits(const Flights *flights);
 extern void flights_remove(Flights *flights, Flight *flight);
 extern void flights_reset(Flights *flights);
 
+/* flight_judge: by an answer of its own. */
 extern void flight_judge(Flight *flight, OutcomeClass class, int code,
 						 const char *text);
+/* flight_hold_back: for no fault of its own, so to be sent again soon. */
+extern void flight_hold_back(Flight *flight, int code, const char *text);
+/* flights_refuse: for good, which is believed of one that was alone. */
+extern void flights_refuse(Flights *flights, Flight *flight, int code,
+						   const char *text);
+/* flights_search: so many are to go again, and one of them was refused. */
+extern void flights_search(Flights *flights, int count);
+/* flights_all_judged: there is none that an answer may come for. */
+extern bool flights_all_judged(const Flights *flights);
 
 #endif /* OUTBOX_SINK_KAFKA_FLIGHTS_H */
