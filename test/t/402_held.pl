@@ -14,6 +14,7 @@ use OutboxTest::Recovery qw(wait_until_gone);
 use Test::More;
 
 my $OTHERS = 1000;
+my $PARTS = 5;    # of the others; each takes a settle at least
 # Of the last: how often it is passed before it kills.
 my @POINTS = qw(submitted:200 answered:400 settle_sent:3 settled:3
   confirmed:3);
@@ -31,6 +32,31 @@ sub lsn
 	return $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
 }
 
+# One transaction each, by one session.
+sub enqueue_others
+{
+	my ($count) = @_;
+
+	$node->safe_psql('postgres', qq{
+		DO \$\$
+		BEGIN
+			FOR i IN 1 .. $count LOOP
+				PERFORM outbox_enqueue('other', to_jsonb(i),
+					message_key => 'k' || i % 10);
+				COMMIT;
+			END LOOP;
+		END
+		\$\$});
+	return;
+}
+
+sub others_sent
+{
+	return $node->safe_psql('postgres',
+		q{SELECT NOT EXISTS (SELECT FROM outbox.messages
+		WHERE type = 'other' AND status <> 'SENT')}) eq 't';
+}
+
 foreach my $point (@POINTS)
 {
 	my $relay = start_relay(
@@ -43,17 +69,12 @@ foreach my $point (@POINTS)
 	wait_for("the message is held ($point)",
 		sub { $receiver->state('/held')->{held} > 0 });
 
-	# One transaction each, by one session.
-	$node->safe_psql('postgres', qq{
-		DO \$\$
-		BEGIN
-			FOR i IN 1 .. $OTHERS LOOP
-				PERFORM outbox_enqueue('other', to_jsonb(i),
-					message_key => 'k' || i % 10);
-				COMMIT;
-			END LOOP;
-		END
-		\$\$});
+	foreach my $part (1 .. $PARTS)
+	{
+		enqueue_others($OTHERS / $PARTS);
+		wait_for("part $part is SENT, or the relay gone ($point)",
+			sub { !$relay->running || others_sent() });
+	}
 	is($relay->wait_end, 'signal 9', "$point: killed there");
 	is($node->safe_psql('postgres',
 			"SELECT confirmed_flush_lsn < '$end'"
