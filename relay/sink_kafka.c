@@ -174,6 +174,8 @@ burial_over(void *arg, int fd, unsigned events)
 	sink->burying = false;
 	sink->hold = false;
 	sink->dispatching = true;
+	flights_blame(&sink->flights, RD_KAFKA_RESP_ERR__PURGE_QUEUE,
+				  RD_KAFKA_RESP_ERR__FATAL, sink->cause);
 	snprintf(text, sizeof(text), "held back: %s", sink->cause);
 	while (!sink->closed && sink->flights.first != NULL)
 	{
@@ -199,6 +201,7 @@ report_read(SinkKafka *sink, const rd_kafka_message_t *report)
 {
 	Flight *flight = report->_private;
 	OutcomeClass class = kafka_class(report->err);
+	char text[OUTCOME_ERROR_MAX];
 
 	if (class == OUTCOME_OK)
 	{
@@ -213,35 +216,19 @@ report_read(SinkKafka *sink, const rd_kafka_message_t *report)
 		class = OUTCOME_TRANSIENT;
 	}
 	flight_judge(flight, class, report->err, rd_kafka_err2str(report->err));
+	/* librdkafka purges by itself when the producer has come to its end. */
+	if (report->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE &&
+		kafka_ended(&sink->producer, text, sizeof(text)))
+		sink_fail(sink, text);
 	sink_fail(sink, flight->error);
 }
 
 static void
 error_read(SinkKafka *sink, rd_kafka_event_t *event)
 {
-	char text[OUTCOME_ERROR_MAX];
-
-	if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__FATAL)
-	{
-		rd_kafka_fatal_error(sink->producer.rk, text, sizeof(text));
-		sink_fail(sink, text);
-		return;
-	}
 	snprintf(sink->fault, sizeof(sink->fault), "%s",
 			 rd_kafka_event_error_string(event));
 	log_debug("kafka_fault", "route \"%s\": %s", sink->spec.name, sink->fault);
-}
-
-static void
-log_read(SinkKafka *sink, rd_kafka_event_t *event)
-{
-	const char *facility;
-	const char *text;
-	int level;
-
-	if (rd_kafka_event_log(event, &facility, &text, &level) == 0)
-		log_debug("kafka_log", "route \"%s\": %s: %s", sink->spec.name,
-				  facility, text);
 }
 
 static void
@@ -260,7 +247,7 @@ event_read(SinkKafka *sink, rd_kafka_event_t *event)
 			error_read(sink, event);
 			break;
 		case RD_KAFKA_EVENT_LOG:
-			log_read(sink, event);
+			kafka_log(event, sink->spec.name);
 			break;
 		default:
 			break;
@@ -334,6 +321,22 @@ timer_came(void *arg)
 		flights_time_out(sink, now_us);
 }
 
+/*
+ * Of one that has come to its end with nothing under way there is no report:
+ * the first that it does not take shows it.
+ */
+static void
+producer_renew(SinkKafka *sink)
+{
+	char text[OUTCOME_ERROR_MAX];
+
+	if (sink->flights.first != NULL ||
+		!kafka_ended(&sink->producer, text, sizeof(text)))
+		return;
+	sink_fail(sink, text);
+	producer_give_up(sink);
+}
+
 /* A verdict of our own: it is the last one taken, see sink_judge. */
 static void
 later_came(void *arg)
@@ -345,6 +348,8 @@ later_came(void *arg)
 	sink->dispatching = true;
 	sink->hold = false;
 	flight_done(sink, sink->flights.last);
+	if (!sink->closed)
+		producer_renew(sink);
 	sink_finish(sink);
 }
 

@@ -17,6 +17,7 @@
 
 #include "core/mem.h"
 #include "http_headers.h"
+#include "log.h"
 
 /* Past ours: librdkafka's own time-out is only a second net. */
 #define TIMEOUT_SLACK_MS 5000
@@ -128,6 +129,25 @@ kafka_producer(KafkaProducer *producer, const rd_kafka_conf_t *template,
 	if (topic[0] != '\0')
 		producer->topic = rd_kafka_topic_new(rk, topic, NULL);
 	return true;
+}
+
+bool
+kafka_ended(const KafkaProducer *producer, char *text, size_t size)
+{
+	return producer->rk != NULL &&
+		   rd_kafka_fatal_error(producer->rk, text, size) !=
+			   RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+void
+kafka_log(rd_kafka_event_t *event, const char *route)
+{
+	const char *facility;
+	const char *text;
+	int level;
+
+	if (rd_kafka_event_log(event, &facility, &text, &level) == 0)
+		log_debug("kafka_log", "route \"%s\": %s: %s", route, facility, text);
 }
 
 static void *

@@ -81,6 +81,15 @@ extern bool kafka_producer(KafkaProducer *producer, const rd_kafka_conf_t *conf,
 						   size_t err_size);
 
 /*
+ * kafka_ended: has the producer an error that is fatal, as librdkafka has it;
+ * the text.  It takes nothing any more, for ever.
+ */
+extern bool kafka_ended(const KafkaProducer *producer, char *text, size_t size);
+
+/* kafka_log: what librdkafka would log, for debugging. */
+extern void kafka_log(rd_kafka_event_t *event, const char *route);
+
+/*
  * kafka_bury: purges and destroys a producer; there is none afterwards.  That
  * waits for its threads, one of which may be in a name look-up, so a thread
  * does it; it adds 1 to the eventfd and closes it when all is over, -1: tells

@@ -77,6 +77,18 @@ flight_judge(Flight *flight, OutcomeClass class, int code, const char *text)
 	snprintf(flight->error, sizeof(flight->error), "%s", text);
 }
 
+void
+flights_blame(Flights *flights, int held_back, int code, const char *text)
+{
+	for (const Flight *it = flights->first; it != NULL; it = it->next)
+	{
+		if (it->judged && it->code != held_back)
+			return;
+	}
+	if (flights->first != NULL)
+		flight_judge(flights->first, OUTCOME_TRANSIENT, code, text);
+}
+
 static void
 flights_free(Flight *flight)
 {

@@ -53,5 +53,12 @@ extern void flights_reset(Flights *flights);
 
 extern void flight_judge(Flight *flight, OutcomeClass class, int code,
 						 const char *text);
+/*
+ * flights_blame: when none has a verdict of its own but held_back, one must
+ * yet count as tried, or all would be sent again at once, for ever: the
+ * oldest fails.
+ */
+extern void flights_blame(Flights *flights, int held_back, int code,
+						  const char *text);
 
 #endif /* OUTBOX_SINK_KAFKA_FLIGHTS_H */

@@ -58,6 +58,25 @@ test_opening(void)
 	flights_reset(&flights);
 }
 
+static void
+test_blame(void)
+{
+	Flights flights = {.window = 8};
+
+	flights_blame(&flights, 1, 9, "x");
+	add(&flights, 3);
+	flight_judge(flights.last, OUTCOME_TRANSIENT, 1, "held back");
+	flight_judge(flights.last->prev, OUTCOME_PERMANENT, 2, "too large");
+	flights_blame(&flights, 1, 9, "x");
+	ok(!flights.first->judged, "one has a verdict of its own: no other");
+	flight_judge(flights.last->prev, OUTCOME_TRANSIENT, 1, "held back");
+	flights_blame(&flights, 1, 9, "x");
+	ok(flights.first->judged, "none has: the oldest gets one");
+	is_int(flights.first->code, 9, "the code told");
+	is_int(flights.last->code, 1, "the others stay as they were");
+	flights_reset(&flights);
+}
+
 int
 main(void)
 {
@@ -65,5 +84,6 @@ main(void)
 	test_window(8, 2);
 	test_window(3, 0);
 	test_opening();
+	test_blame();
 	return tap_done();
 }

@@ -1,0 +1,114 @@
+/*
+ * test/unit/test_sink_kafka.c
+ *
+ * What is the Kafka sink's alone, against librdkafka's mock cluster; what it
+ * shares with the others is in test_sink.c.
+ *
+ * SPDX-License-Identifier: PostgreSQL
+ */
+#include "kafka_mock.h"
+
+static Config config;
+static RouteSpec spec;
+
+/*
+ * A broker that does not know the producer takes what comes behind a request
+ * that failed, as the mock does: nothing may be on its way by then.
+ */
+static void
+test_first_request(void)
+{
+	Bench *bench = bench_open(&sink_kafka, &config, &spec);
+	int taken = 0;
+
+	kafka_set_mood(SLOW);
+	kafka_fail(0);
+	bench_submit(bench, 0);
+	bench_wait(bench, has_done, 1, SLOW_MS / 2);
+	for (int i = 1; i < 10; i++)
+		taken += bench_submit(bench, i);
+	is_int(taken, 0, "none is taken beside the first with a key");
+	bench_wait(bench, has_done, 1, 5000);
+	is_int(bench->class[0], OUTCOME_TRANSIENT, "which fails");
+	kafka_set_mood(GOOD);
+	submit_all(bench, 0, 10);
+	bench_wait(bench, has_done, 11, 5000);
+	for (int i = 0; i < 10; i++)
+		taken += bench->class[i] == OUTCOME_OK && bench->order[i + 1] == i;
+	is_int(taken, 10, "and all go on from there, in order");
+	bench_free(bench);
+}
+
+static void
+test_first_without_key(void)
+{
+	Bench *bench = bench_open(&sink_kafka, &config, &spec);
+	int taken = 0;
+
+	for (int i = 0; i < 10; i++)
+	{
+		bench->message[i].message_key = (WireBytes){NULL, 0};
+		taken += bench_submit(bench, i);
+	}
+	is_int(taken, 10, "what has no key does not wait");
+	bench_wait(bench, has_done, 10, 5000);
+	taken = bench_submit(bench, 10);
+	is_int(taken + bench_submit(bench, 11), 1,
+		   "and does not make the way for what has");
+	bench_wait(bench, has_done, 11, 5000);
+	bench_free(bench);
+}
+
+static void
+kafka_deny(bool denied)
+{
+	rd_kafka_resp_err_t errors[50];
+
+	for (int i = 0; i < 50; i++)
+		errors[i] = RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
+	rd_kafka_mock_clear_request_errors(mock, INIT_PRODUCER_ID);
+	if (denied)
+		rd_kafka_mock_push_request_errors_array(mock, INIT_PRODUCER_ID, 50,
+												errors);
+}
+
+/* A producer that is refused ends for good: its deliveries fail, and it goes. */
+static void
+test_denied(void)
+{
+	Bench *bench;
+
+	kafka_deny(true);
+	bench = bench_open(&sink_kafka, &config, &spec);
+	submit_all(bench, 0, 1);
+	ok(bench_wait(bench, has_done, 1, 5000), "denied: it is told");
+	ok(bench->class[0] == OUTCOME_TRANSIENT && !bench->last.held_back,
+	   "denied: as tried: %s", bench->last.error);
+	/* the next producer has come to its end as well by now */
+	bench_wait(bench, never, 0, 1500);
+	kafka_deny(false);
+	submit_all(bench, 0, 1);
+	ok(bench_wait(bench, has_done, 2, 5000), "denied: it is told once more");
+	submit_all(bench, 0, 1);
+	bench_wait(bench, has_done, 3, 5000);
+	is_int(bench->last.class, OUTCOME_OK, "denied no more: it arrives: %s",
+		   bench->last.error);
+	bench_free(bench);
+}
+
+int
+main(void)
+{
+	KafkaProperty where = {"bootstrap.servers", NULL, 1, NULL};
+	KafkaCluster cluster = {"c", 1, &where, NULL};
+
+	mock_start();
+	where.value = (char *) rd_kafka_mock_cluster_bootstraps(mock);
+	config.kafka = &cluster;
+	spec = bench_spec("c/t", 1000);
+	test_first_request();
+	test_first_without_key();
+	test_denied();
+	mock_stop();
+	return tap_done();
+}
