@@ -446,7 +446,7 @@ sink_kafka_open(Loop *loop, const Config *config, const RouteSpec *spec,
 
 	if (cluster == NULL)
 		return NULL;
-	conf = kafka_conf(config, cluster, spec, err, err_size);
+	conf = kafka_conf(config, cluster, err, err_size);
 	if (conf == NULL)
 		return NULL;
 	sink = mem_alloc(sizeof(*sink));

@@ -7,7 +7,6 @@
  */
 #include "sink_kafka_conf.h"
 
-#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,9 +17,6 @@
 #include "core/mem.h"
 #include "http_headers.h"
 #include "log.h"
-
-/* Past ours: librdkafka's own time-out is only a second net. */
-#define TIMEOUT_SLACK_MS 5000
 
 /* A producer on its way out, owned by the thread that buries it. */
 typedef struct Burial
@@ -57,6 +53,12 @@ static const struct
 	{"partitioner", "murmur2_random"},
 	/* A batch that fails stops the producer instead of leaving a gap. */
 	{"enable.gapless.guarantee", "true"},
+	/*
+	 * Never: a message that times out there leaves a gap, for which nothing
+	 * stops, and what comes behind it is sent.  The time-out is ours.
+	 */
+	{"message.timeout.ms", "0"},
+	{"delivery.timeout.ms", "0"},
 };
 
 /* For low latency: what has gathered while a request was out is a batch. */
@@ -333,12 +335,11 @@ conf_set_properties(rd_kafka_conf_t *conf, const Config *config,
 }
 
 rd_kafka_conf_t *
-kafka_conf(const Config *config, const KafkaCluster *cluster,
-		   const RouteSpec *spec, char *err, size_t err_size)
+kafka_conf(const Config *config, const KafkaCluster *cluster, char *err,
+		   size_t err_size)
 {
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	rd_kafka_topic_conf_t *topic_conf = rd_kafka_topic_conf_new();
-	char text[24];
 
 	rd_kafka_topic_conf_set_partitioner_cb(topic_conf, partition_assign);
 	rd_kafka_conf_set_default_topic_conf(conf, topic_conf);
@@ -346,9 +347,6 @@ kafka_conf(const Config *config, const KafkaCluster *cluster,
 		rd_kafka_conf_set(conf, defaults[i].name, defaults[i].value, NULL, 0);
 	for (size_t i = 0; i < COUNT(forced); i++)
 		rd_kafka_conf_set(conf, forced[i].name, forced[i].value, NULL, 0);
-	snprintf(text, sizeof(text), "%" PRId64,
-			 (int64_t) spec->timeout_ms + TIMEOUT_SLACK_MS);
-	rd_kafka_conf_set(conf, "message.timeout.ms", text, NULL, 0);
 	if (!conf_set_properties(conf, config, cluster, err, err_size))
 	{
 		rd_kafka_conf_destroy(conf);
@@ -375,11 +373,9 @@ has_brokers(const KafkaCluster *cluster)
 bool
 kafka_check(const Config *config, char *err, size_t err_size)
 {
-	const RouteSpec spec = {0};
-
 	for (const KafkaCluster *it = config->kafka; it != NULL; it = it->next)
 	{
-		rd_kafka_conf_t *conf = kafka_conf(config, it, &spec, err, err_size);
+		rd_kafka_conf_t *conf = kafka_conf(config, it, err, err_size);
 
 		if (conf == NULL)
 			return false;

@@ -39,8 +39,7 @@ extern const char *kafka_topic(const char *of_route, const WireMessage *message,
 
 /* kafka_conf: for rd_kafka_conf_dup; NULL with the property that is wrong. */
 extern rd_kafka_conf_t *kafka_conf(const Config *config,
-								   const KafkaCluster *cluster,
-								   const RouteSpec *spec, char *err,
+								   const KafkaCluster *cluster, char *err,
 								   size_t err_size);
 
 typedef struct KafkaProducer

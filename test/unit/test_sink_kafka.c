@@ -96,6 +96,46 @@ test_denied(void)
 	bench_free(bench);
 }
 
+/* The thread of the loop gets no turn, those of librdkafka do. */
+static void
+stand_still(int ms)
+{
+	const struct timespec time = {ms / 1000, ms % 1000 * 1000000L};
+
+	nanosleep(&time, NULL);
+}
+
+/*
+ * The broker is away, and when it is back librdkafka is alone with it: the
+ * first delivery is past its time by then, the second is not.  Only the first
+ * may arrive without the other.
+ */
+static void
+test_stands_still(void)
+{
+	RouteSpec quick = spec;
+	Bench *bench;
+	int before;
+
+	quick.timeout_ms = 500;
+	bench = bench_open(&sink_kafka, &config, &quick);
+	open_the_way(bench);
+	before = kafka_count();
+	rd_kafka_mock_broker_set_down(mock, 1);
+	bench_wait(bench, never, 0, 100);
+	bench_submit(bench, 1);
+	stand_still(2500);
+	bench_submit(bench, 2);
+	stand_still(3100);
+	rd_kafka_mock_broker_set_up(mock, 1);
+	stand_still(1500);
+	ok(kafka_count() - before != 1, "of two of a key none arrives alone");
+	ok(bench_wait(bench, has_done, 3, 5000), "both are told");
+	ok(bench->class[1] == OUTCOME_OK || bench->class[2] != OUTCOME_OK,
+	   "none is OK behind one that is not");
+	bench_free(bench);
+}
+
 int
 main(void)
 {
@@ -109,6 +149,7 @@ main(void)
 	test_first_request();
 	test_first_without_key();
 	test_denied();
+	test_stands_still();
 	mock_stop();
 	return tap_done();
 }
