@@ -15,12 +15,12 @@
  * message.timeout.ms would drop one message and send the next.
  *
  * A request that is on its way already when one fails is refused by the
- * broker, by its sequence number, if the broker knows the producer: see
- * sink_kafka_partitions.h.
+ * broker, by its sequence number, if the broker knows the producer.  Until it
+ * does what has been taken may wait here: see sink_kafka_partitions.h.
  *
- * A broker judges batches, not messages.  A PERMANENT verdict is believed
- * only of a delivery that was alone under way; else it is told as TRANSIENT,
- * and later attempts go alone until the suspects are through.
+ * A broker judges batches, not messages, so a PERMANENT verdict on one of
+ * several is told as TRANSIENT, and later attempts go alone until the
+ * suspects are through.
  *
  * What librdkafka sends again within an attempt it does under the same
  * sequence number, which the broker takes once.
@@ -41,6 +41,7 @@
 #include "loop.h"
 #include "sink_kafka_conf.h"
 #include "sink_kafka_flights.h"
+#include "sink_kafka_produce.h"
 
 #define REBUILD_WAIT_MS 1000
 
@@ -60,11 +61,11 @@ typedef struct SinkKafka
 	Timer *timer; /* oldest delivery's time-out, or the next rebuild */
 	Timer *later; /* verdicts of our own, and ready */
 	Flights flights;
-	int suspects; /* verdicts that were not believed */
 	bool burying; /* the old producer is not gone yet */
 	bool hold;    /* a verdict of our own is to be told first */
 	bool wants_ready;
-	bool full; /* until one more has been told */
+	bool full;   /* until one more has been told */
+	bool opened; /* what waited for a partition may go */
 	bool dispatching;
 	bool closed;
 	char fault[OUTCOME_ERROR_MAX]; /* last trouble with the brokers */
@@ -77,25 +78,11 @@ flight_done(SinkKafka *sink, Flight *flight)
 {
 	Outcome outcome;
 
-	outcome.class = flight->class;
+	flight_outcome(flight, loop_now_us(sink->loop), &outcome);
 	outcome.held_back = flight->code == RD_KAFKA_RESP_ERR__PURGE_QUEUE;
-	outcome.status = flight->code;
-	outcome.retry_after_ms = -1;
-	outcome.duration_us = loop_now_us(sink->loop) - flight->start_us;
-	outcome.answer_len = 0;
-	memcpy(outcome.error, flight->error, sizeof(outcome.error));
-	if (sink->suspects > 0 && flight->delivery->attempt > 1 && flight->alone)
-		sink->suspects--;
 	flights_remove(&sink->flights, flight);
 	sink->full = false;
 	sink->caller.done(sink->caller.arg, flight->delivery, &outcome);
-}
-
-static bool
-producer_make(SinkKafka *sink, char *err, size_t err_size)
-{
-	return kafka_producer(&sink->producer, sink->conf, sink->topic,
-						  sink->event_fd, err, err_size);
 }
 
 static void
@@ -154,7 +141,9 @@ sink_rebuild(SinkKafka *sink)
 	char err[OUTCOME_ERROR_MAX];
 
 	sink->cause[0] = '\0';
-	if (producer_make(sink, err, sizeof(err)))
+	sink->opened = false;
+	if (kafka_producer(&sink->producer, sink->conf, sink->topic, sink->event_fd,
+					   err, sizeof(err)))
 		return;
 	log_warning("kafka_producer_failed",
 				"route \"%s\": could not make a producer: %s", sink->spec.name,
@@ -177,13 +166,10 @@ burial_over(void *arg, int fd, unsigned events)
 	flights_blame(&sink->flights, RD_KAFKA_RESP_ERR__PURGE_QUEUE,
 				  RD_KAFKA_RESP_ERR__FATAL, sink->cause);
 	snprintf(text, sizeof(text), "held back: %s", sink->cause);
+	flights_judge_late(&sink->flights, INT64_MAX,
+					   RD_KAFKA_RESP_ERR__PURGE_QUEUE, text);
 	while (!sink->closed && sink->flights.first != NULL)
-	{
-		if (!sink->flights.first->judged)
-			flight_judge(sink->flights.first, OUTCOME_TRANSIENT,
-						 RD_KAFKA_RESP_ERR__PURGE_QUEUE, text);
 		flight_done(sink, sink->flights.first);
-	}
 	if (!sink->closed)
 		sink_rebuild(sink);
 	sink_finish(sink);
@@ -197,30 +183,59 @@ sink_fail(SinkKafka *sink, const char *text)
 }
 
 static void
+delivery_failed(SinkKafka *sink, Flight *flight, rd_kafka_resp_err_t code)
+{
+	char text[OUTCOME_ERROR_MAX];
+
+	kafka_reason(&sink->producer, code, text, sizeof(text));
+	flights_fail(&sink->flights, flight, kafka_class(code), code, text);
+	sink_fail(sink, text);
+}
+
+static void
 report_read(SinkKafka *sink, const rd_kafka_message_t *report)
 {
 	Flight *flight = report->_private;
-	OutcomeClass class = kafka_class(report->err);
-	char text[OUTCOME_ERROR_MAX];
 
-	if (class == OUTCOME_OK)
+	if (report->err == RD_KAFKA_RESP_ERR_NO_ERROR)
 	{
-		kafka_taken(&sink->producer, report, loop_now_us(sink->loop));
-		flight_judge(flight, class, report->err, "");
+		if (kafka_taken(&sink->producer, report, &flight->passage,
+						loop_now_us(sink->loop)))
+			sink->opened = true;
+		flight_judge(flight, OUTCOME_OK, report->err, "");
 		flight_done(sink, flight);
 		return;
 	}
-	if (class == OUTCOME_PERMANENT && !flight->alone)
+	delivery_failed(sink, flight, report->err);
+}
+
+/*
+ * What waited for its partition goes, in order and as far as there is room.
+ * A failure ends the producer, since others may wait behind it.
+ */
+static void
+waiting_go(SinkKafka *sink)
+{
+	char room[KAFKA_TOPIC_MAX];
+	rd_kafka_resp_err_t code;
+
+	for (Flight *it = sink->flights.first; it != NULL; it = it->next)
 	{
-		sink->suspects++;
-		class = OUTCOME_TRANSIENT;
+		if (!it->passage.waits || it->passage.partition->opening)
+			continue;
+		code = kafka_produce(
+			&sink->producer,
+			kafka_topic(sink->topic, it->delivery->message, room), it->delivery,
+			it, &it->passage, loop_now_us(sink->loop));
+		if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+			return;
+		if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != KAFKA_WAITS)
+		{
+			delivery_failed(sink, it, code);
+			return;
+		}
 	}
-	flight_judge(flight, class, report->err, rd_kafka_err2str(report->err));
-	/* librdkafka purges by itself when the producer has come to its end. */
-	if (report->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE &&
-		kafka_ended(&sink->producer, text, sizeof(text)))
-		sink_fail(sink, text);
-	sink_fail(sink, flight->error);
+	sink->opened = false;
 }
 
 static void
@@ -272,6 +287,8 @@ events_came(void *arg, int fd, unsigned events)
 		event_read(sink, event);
 		rd_kafka_event_destroy(event);
 	}
+	if (!sink->closed && sink->opened && sink->cause[0] == '\0')
+		waiting_go(sink);
 	if (!sink->closed && sink->cause[0] != '\0')
 		producer_give_up(sink);
 	sink_finish(sink);
@@ -281,19 +298,15 @@ events_came(void *arg, int fd, unsigned events)
 static void
 flights_time_out(SinkKafka *sink, int64_t now_us)
 {
-	int64_t limit_us = (int64_t) sink->spec.timeout_ms * 1000;
 	char text[OUTCOME_ERROR_MAX];
 
 	snprintf(text, sizeof(text), "no delivery report within %d ms%s%.180s",
 			 sink->spec.timeout_ms, sink->fault[0] != '\0' ? ": " : "",
 			 sink->fault);
 	sink_fail(sink, text);
-	for (Flight *it = sink->flights.first; it != NULL; it = it->next)
-	{
-		if (!it->judged && now_us - it->start_us >= limit_us)
-			flight_judge(it, OUTCOME_TRANSIENT,
-						 RD_KAFKA_RESP_ERR__MSG_TIMED_OUT, text);
-	}
+	flights_judge_late(&sink->flights,
+					   now_us - (int64_t) sink->spec.timeout_ms * 1000,
+					   RD_KAFKA_RESP_ERR__MSG_TIMED_OUT, text);
 	producer_give_up(sink);
 }
 
@@ -383,18 +396,6 @@ submit_full(SinkKafka *sink, Flight *flight)
 }
 
 static bool
-sink_can_take(const SinkKafka *sink, const Delivery *delivery)
-{
-	if (sink->producer.rk == NULL || sink->hold || sink->cause[0] != '\0' ||
-		!flights_admits(&sink->flights))
-		return false;
-	/* Suspects go alone: see the head of this file. */
-	return sink->suspects == 0 || sink->flights.first == NULL ||
-		   (delivery->attempt == 1 &&
-			sink->flights.first->delivery->attempt == 1);
-}
-
-static bool
 sink_kafka_submit(Sink *base, Delivery *delivery)
 {
 	SinkKafka *sink = (SinkKafka *) base;
@@ -402,10 +403,11 @@ sink_kafka_submit(Sink *base, Delivery *delivery)
 	const char *topic = kafka_topic(sink->topic, delivery->message, room);
 	rd_kafka_resp_err_t code;
 	Flight *flight;
-	bool opens;
 
 	assert(!delivery->message->payload_omitted);
-	if (!sink_can_take(sink, delivery))
+	if (sink->producer.rk == NULL || sink->hold || sink->cause[0] != '\0' ||
+		!flights_admits(&sink->flights) ||
+		!flights_admits_beside(&sink->flights, delivery))
 	{
 		sink->wants_ready = true;
 		sink->full = sink->flights.first != NULL;
@@ -421,12 +423,10 @@ sink_kafka_submit(Sink *base, Delivery *delivery)
 		return true;
 	}
 	code = kafka_produce(&sink->producer, topic, delivery, flight,
-						 flight->start_us, &opens);
-	if (opens)
-		sink->flights.opening = flight;
+						 &flight->passage, flight->start_us);
 	if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
 		return submit_full(sink, flight);
-	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+	if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != KAFKA_WAITS)
 		sink_judge(sink, flight, kafka_class(code), code,
 				   rd_kafka_err2str(code));
 	else if (!timer_is_set(sink->timer))
@@ -470,7 +470,8 @@ sink_kafka_open(Loop *loop, const Config *config, const RouteSpec *spec,
 		loop_watch(loop, sink->grave_fd, LOOP_READ, burial_over, sink);
 	sink->timer = loop_timer(loop, timer_came, sink);
 	sink->later = loop_timer(loop, later_came, sink);
-	if (!producer_make(sink, err, err_size))
+	if (!kafka_producer(&sink->producer, conf, topic, sink->event_fd, err,
+						err_size))
 	{
 		sink_release(sink);
 		return NULL;

@@ -2,9 +2,8 @@
  * relay/sink_kafka_conf.h
  *
  * The parts of the Kafka sink that know nothing of deliveries under way:
- * which properties a producer has, which class an error is, what is sent of a
- * message, how a producer is ended.  For sink_kafka.c, and kafka_check for
- * relay.c.
+ * which properties a producer has, which class an error is, how a producer is
+ * ended.  For sink_kafka.c, and kafka_check for relay.c.
  *
  * SPDX-License-Identifier: PostgreSQL
  */
@@ -47,7 +46,7 @@ typedef struct KafkaProducer
 	rd_kafka_t *rk;          /* NULL: there is none */
 	rd_kafka_queue_t *queue; /* of its events */
 	rd_kafka_topic_t *topic; /* NULL: each message names its own */
-	Partitions known;        /* to have taken something of this producer's */
+	Partitions partitions;   /* as this producer knows them */
 } KafkaProducer;
 
 /*
@@ -55,20 +54,6 @@ typedef struct KafkaProducer
  * the properties; else "FILE:LINE: what is wrong".
  */
 extern bool kafka_check(const Config *config, char *err, size_t err_size);
-
-/*
- * kafka_produce: with our headers and the message's own; opaque comes back
- * in the delivery report.  opens: it has a key and its partition does not
- * know the producer, so nothing may follow until its report.
- */
-extern rd_kafka_resp_err_t kafka_produce(KafkaProducer *producer,
-										 const char *topic,
-										 const Delivery *delivery, void *opaque,
-										 int64_t now_us, bool *opens);
-
-/* kafka_taken: a report without an error; the partition knows the producer. */
-extern void kafka_taken(KafkaProducer *producer,
-						const rd_kafka_message_t *report, int64_t now_us);
 
 /*
  * kafka_producer: makes one; event_fd is written when there are events.
@@ -84,6 +69,13 @@ extern bool kafka_producer(KafkaProducer *producer, const rd_kafka_conf_t *conf,
  * the text.  It takes nothing any more, for ever.
  */
 extern bool kafka_ended(const KafkaProducer *producer, char *text, size_t size);
+
+/*
+ * kafka_reason: of a delivery that failed.  librdkafka purges by itself when
+ * the producer has ended.
+ */
+extern void kafka_reason(const KafkaProducer *producer,
+						 rd_kafka_resp_err_t code, char *text, size_t size);
 
 /* kafka_log: what librdkafka would log, for debugging. */
 extern void kafka_log(rd_kafka_event_t *event, const char *route);

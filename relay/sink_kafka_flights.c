@@ -23,6 +23,7 @@ flights_add(Flights *flights, Delivery *delivery, int64_t now_us)
 		flight = mem_alloc(sizeof(*flight));
 	flight->delivery = delivery;
 	flight->start_us = now_us;
+	flight->passage = (Passage){NULL};
 	flight->alone = flights->first == NULL;
 	flight->judged = false;
 	flight->error[0] = '\0';
@@ -53,19 +54,19 @@ flights_remove(Flights *flights, Flight *flight)
 		flight->next->prev = flight->prev;
 	else
 		flights->last = flight->prev;
+	if (flights->suspects > 0 && flight->alone && flight->delivery->attempt > 1)
+		flights->suspects--;
 	flight->next = flights->idle;
 	flights->idle = flight;
 	flights->count--;
 	if (flights->count <= flights->window / 4)
 		flights->gathers = false;
-	if (flights->opening == flight)
-		flights->opening = NULL;
 }
 
 bool
 flights_admits(const Flights *flights)
 {
-	return !flights->gathers && flights->opening == NULL;
+	return !flights->gathers;
 }
 
 void
@@ -75,6 +76,47 @@ flight_judge(Flight *flight, OutcomeClass class, int code, const char *text)
 	flight->class = class;
 	flight->code = code;
 	snprintf(flight->error, sizeof(flight->error), "%s", text);
+}
+
+void
+flight_outcome(const Flight *flight, int64_t now_us, Outcome *outcome)
+{
+	outcome->class = flight->class;
+	outcome->status = flight->code;
+	outcome->retry_after_ms = -1;
+	outcome->duration_us = now_us - flight->start_us;
+	outcome->answer_len = 0;
+	memcpy(outcome->error, flight->error, sizeof(outcome->error));
+}
+
+bool
+flights_admits_beside(const Flights *flights, const Delivery *delivery)
+{
+	return flights->suspects == 0 || flights->first == NULL ||
+		   (delivery->attempt == 1 && flights->first->delivery->attempt == 1);
+}
+
+void
+flights_fail(Flights *flights, Flight *flight, OutcomeClass class, int code,
+			 const char *text)
+{
+	if (class == OUTCOME_PERMANENT && !flight->alone)
+	{
+		flights->suspects++;
+		class = OUTCOME_TRANSIENT;
+	}
+	flight_judge(flight, class, code, text);
+}
+
+void
+flights_judge_late(Flights *flights, int64_t before_us, int code,
+				   const char *text)
+{
+	for (Flight *it = flights->first; it != NULL; it = it->next)
+	{
+		if (!it->judged && it->start_us <= before_us)
+			flight_judge(it, OUTCOME_TRANSIENT, code, text);
+	}
 }
 
 void

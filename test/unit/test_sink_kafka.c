@@ -19,23 +19,27 @@ static void
 test_first_request(void)
 {
 	Bench *bench = bench_open(&sink_kafka, &config, &spec);
-	int taken = 0;
+	int before = kafka_count();
+	int wrong = 0;
 
 	kafka_set_mood(SLOW);
 	kafka_fail(0);
-	bench_submit(bench, 0);
+	submit_all(bench, 0, 1);
 	bench_wait(bench, has_done, 1, SLOW_MS / 2);
-	for (int i = 1; i < 10; i++)
-		taken += bench_submit(bench, i);
-	is_int(taken, 0, "none is taken beside the first with a key");
-	bench_wait(bench, has_done, 1, 5000);
-	is_int(bench->class[0], OUTCOME_TRANSIENT, "which fails");
-	kafka_set_mood(GOOD);
-	submit_all(bench, 0, 10);
-	bench_wait(bench, has_done, 11, 5000);
+	submit_all(bench, 1, 10);
+	is_int(bench->submitted, 10, "all are taken beside the first with a key");
+	bench_wait(bench, has_done, 10, 5000);
 	for (int i = 0; i < 10; i++)
-		taken += bench->class[i] == OUTCOME_OK && bench->order[i + 1] == i;
-	is_int(taken, 10, "and all go on from there, in order");
+		wrong += bench->class[i] != OUTCOME_TRANSIENT || bench->order[i] != i;
+	is_int(wrong, 0, "the first fails, and all with it");
+	kafka_set_mood(GOOD);
+	is_int(kafka_count() - before, 0, "none has arrived");
+	submit_all(bench, 0, 10);
+	bench_wait(bench, has_done, 20, 5000);
+	for (int i = 0; i < 10; i++)
+		wrong += bench->class[i] != OUTCOME_OK || bench->order[10 + i] != i;
+	is_int(wrong, 0, "and all go on from there, in order");
+	is_int(kafka_count() - before, 10, "none twice");
 	bench_free(bench);
 }
 
@@ -43,20 +47,79 @@ static void
 test_first_without_key(void)
 {
 	Bench *bench = bench_open(&sink_kafka, &config, &spec);
-	int taken = 0;
+	int before = kafka_count();
 
 	for (int i = 0; i < 10; i++)
 	{
 		bench->message[i].message_key = (WireBytes){NULL, 0};
-		taken += bench_submit(bench, i);
+		bench_submit(bench, i);
 	}
-	is_int(taken, 10, "what has no key does not wait");
 	bench_wait(bench, has_done, 10, 5000);
-	taken = bench_submit(bench, 10);
-	is_int(taken + bench_submit(bench, 11), 1,
+	is_int(kafka_count() - before, 10, "what has no key does not wait");
+	kafka_set_mood(SLOW);
+	kafka_fail(0);
+	submit_all(bench, 10, 11);
+	bench_wait(bench, has_done, 11, SLOW_MS / 2);
+	submit_all(bench, 11, 12);
+	bench_wait(bench, has_done, 12, 5000);
+	kafka_set_mood(GOOD);
+	is_int(kafka_count() - before, 10,
 		   "and does not make the way for what has");
-	bench_wait(bench, has_done, 11, 5000);
 	bench_free(bench);
+}
+
+/* The keys of a bench in ten partitions, one of which has no leader. */
+static void
+test_without_leader(void)
+{
+	RouteSpec wide = spec;
+	Bench *bench;
+	char keys[100][8];
+	int arrived = 0;
+
+	snprintf(wide.target, sizeof(wide.target), "c/wide");
+	wide.timeout_ms = 2000;
+	rd_kafka_mock_topic_create(mock, "wide", 10, 1);
+	rd_kafka_mock_partition_set_leader(mock, "wide", 3, -1);
+	bench = bench_open(&sink_kafka, &config, &wide);
+	for (int i = 0; i < 1000; i++)
+	{
+		snprintf(keys[i % 100], sizeof(keys[0]), "k%d", i % 100);
+		bench->message[i].message_key = wire_text(keys[i % 100]);
+	}
+	submit_all(bench, 0, 1000);
+	bench_wait(bench, has_done, 1000, 1500);
+	ok(bench->ndone >= 800 && bench->ndone < 1000,
+	   "a partition without a leader stops no other: %d of 1000", bench->ndone);
+	for (int i = 0; i < 1000; i++)
+		arrived += bench->times[i] == 1 && bench->class[i] == OUTCOME_OK;
+	is_int(arrived, bench->ndone, "which arrive");
+	ok(bench_wait(bench, has_done, 1000, 3000), "the others are told");
+	is_int(bench->last.class, OUTCOME_TRANSIENT, "TRANSIENT, as too late: %s",
+		   bench->last.error);
+	bench_free(bench);
+}
+
+/* The queue of librdkafka takes four at a time. */
+static void
+test_waiting_for_room(void)
+{
+	KafkaProperty few = {"queue.buffering.max.messages", "4", 2, NULL};
+	Bench *bench;
+	int wrong = 0;
+
+	config.kafka->properties->next = &few;
+	bench = bench_open(&sink_kafka, &config, &spec);
+	kafka_set_mood(SLOW);
+	submit_all(bench, 0, 10);
+	is_int(bench->ndone, 0, "more than the queue takes wait");
+	kafka_set_mood(GOOD);
+	ok(bench_wait(bench, has_done, 10, 5000), "and go when there is room");
+	for (int i = 0; i < 10; i++)
+		wrong += bench->class[i] != OUTCOME_OK || bench->order[i] != i;
+	is_int(wrong, 0, "in order");
+	bench_free(bench);
+	config.kafka->properties->next = NULL;
 }
 
 static void
@@ -148,6 +211,8 @@ main(void)
 	spec = bench_spec("c/t", 1000);
 	test_first_request();
 	test_first_without_key();
+	test_without_leader();
+	test_waiting_for_room();
 	test_denied();
 	test_stands_still();
 	mock_stop();

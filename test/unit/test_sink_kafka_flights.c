@@ -2,7 +2,7 @@
  * test/unit/test_sink_kafka_flights.c
  *
  * A full window of the Kafka sink takes nothing until a quarter is left, and
- * nothing goes beside a delivery that opens its partition.
+ * which verdicts are believed.
  *
  * SPDX-License-Identifier: PostgreSQL
  */
@@ -10,11 +10,13 @@
 
 #include "tap.h"
 
+static Delivery delivery;
+
 static void
 add(Flights *flights, int count)
 {
 	while (count-- > 0)
-		flights_add(flights, NULL, 0);
+		flights_add(flights, &delivery, 0);
 }
 
 static void
@@ -43,18 +45,29 @@ test_window(int window, int left)
 	flights_reset(&flights);
 }
 
+/* What a request with others was refused for goes alone the next time. */
 static void
-test_opening(void)
+test_suspects(void)
 {
+	Delivery new = {.attempt = 1};
+	Delivery again = {.attempt = 2};
 	Flights flights = {.window = 8};
 
-	add(&flights, 3);
-	flights.opening = flights.last;
-	ok(!flights_admits(&flights), "none beside what opens a partition");
+	flights_add(&flights, &new, 0);
+	flights_add(&flights, &new, 0);
+	flights_fail(&flights, flights.last, OUTCOME_PERMANENT, 10, "too large");
+	is_int(flights.last->class, OUTCOME_TRANSIENT,
+		   "not believed of one of two");
+	flights_fail(&flights, flights.first, OUTCOME_TRANSIENT, 1, "x");
 	remove_first(&flights, 2);
-	ok(!flights_admits(&flights), "nor when the others are told");
+	ok(flights_admits_beside(&flights, &again), "a suspect goes");
+	flights_add(&flights, &again, 0);
+	ok(!flights_admits_beside(&flights, &new), "nothing beside it");
+	flights_fail(&flights, flights.first, OUTCOME_PERMANENT, 10, "too large");
+	is_int(flights.first->class, OUTCOME_PERMANENT, "believed of one alone");
 	remove_first(&flights, 1);
-	ok(flights_admits(&flights), "until it is told");
+	flights_add(&flights, &new, 0);
+	ok(flights_admits_beside(&flights, &again), "there are no others");
 	flights_reset(&flights);
 }
 
@@ -83,7 +96,7 @@ main(void)
 	test_window(1000, 250);
 	test_window(8, 2);
 	test_window(3, 0);
-	test_opening();
+	test_suspects();
 	test_blame();
 	return tap_done();
 }
