@@ -51,6 +51,8 @@ static const struct
 	{"request.required.acks", "-1"},
 	{"delivery.report.only.error", "false"},
 	{"partitioner", "murmur2_random"},
+	/* The partitioner is asked for each message, see kafka_assign. */
+	{"sticky.partitioning.linger.ms", "0"},
 	/* A batch that fails stops the producer instead of leaving a gap. */
 	{"enable.gapless.guarantee", "true"},
 	/*

@@ -5,8 +5,10 @@
  *
  * A broker refuses what comes behind a request that failed by its sequence
  * number, but one that knows nothing of the producer takes whatever number
- * comes first (KAFKA-15591).  So while a partition is not known, one delivery
- * with a key goes there, and the others wait until it is answered.  Pure.
+ * comes first (KAFKA-15591).  What was refused is then out of its order, and
+ * lost if librdkafka would send it again: it counts as stored when what comes
+ * behind it is.  So while a partition is not known, one delivery goes there,
+ * and the others wait until it is answered.  Pure.
  *
  * SPDX-License-Identifier: PostgreSQL
  */
@@ -27,7 +29,7 @@
 
 typedef struct Partition
 {
-	int64_t answered_us; /* it took something with a key; 0: never */
+	int64_t answered_us; /* it took something; 0: never */
 	bool opening;        /* the first is under way */
 	int waiting;         /* how many wait for its answer */
 } Partition;
@@ -38,7 +40,7 @@ typedef struct Partitions
 	struct PartitionsOfTopic *first; /* the one asked for last */
 } Partitions;
 
-/* Of one delivery with a key; all zero when it begins. */
+/* Of one delivery; all zero when it begins. */
 typedef struct Passage
 {
 	Partition *partition; /* NULL: none yet */

@@ -12,7 +12,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* What is sought for a delivery with a key that this thread produces. */
+/* What is sought for the delivery that this thread produces. */
 typedef struct Search
 {
 	KafkaProducer *producer;
@@ -124,13 +124,10 @@ kafka_produce(KafkaProducer *producer, const char *topic,
 			  int64_t now_us)
 {
 	Search here = {producer, topic, passage, now_us, false};
-	Partition *unassigned;
+	Partition *unassigned =
+		partitions_get(&producer->partitions, topic, PARTITION_UNASSIGNED);
 	rd_kafka_resp_err_t code;
 
-	if (delivery->message->message_key.data == NULL)
-		return produce(producer, topic, delivery, opaque);
-	unassigned =
-		partitions_get(&producer->partitions, topic, PARTITION_UNASSIGNED);
 	if (!passage_free(passage, unassigned))
 	{
 		passage_enter(passage, unassigned, now_us);
@@ -148,14 +145,12 @@ kafka_produce(KafkaProducer *producer, const char *topic,
 	return code;
 }
 
-/* What has no key may have overtaken something that still failed. */
 bool
 kafka_taken(KafkaProducer *producer, const rd_kafka_message_t *report,
 			Passage *passage, int64_t now_us)
 {
-	if (report->key != NULL)
-		partitions_get(&producer->partitions, rd_kafka_topic_name(report->rkt),
-					   report->partition)
-			->answered_us = now_us;
+	partitions_get(&producer->partitions, rd_kafka_topic_name(report->rkt),
+				   report->partition)
+		->answered_us = now_us;
 	return passage_end(passage);
 }

@@ -16,7 +16,7 @@
 
 /*
  * kafka_produce: with our headers and the message's own; opaque comes back
- * in the delivery report.  passage: of this delivery, for one with a key.
+ * in the delivery report.  passage: of this delivery.
  */
 extern rd_kafka_resp_err_t kafka_produce(KafkaProducer *producer,
 										 const char *topic,

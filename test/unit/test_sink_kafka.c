@@ -27,7 +27,7 @@ test_first_request(void)
 	submit_all(bench, 0, 1);
 	bench_wait(bench, has_done, 1, SLOW_MS / 2);
 	submit_all(bench, 1, 10);
-	is_int(bench->submitted, 10, "all are taken beside the first with a key");
+	is_int(bench->submitted, 10, "all are taken beside the first");
 	bench_wait(bench, has_done, 10, 5000);
 	for (int i = 0; i < 10; i++)
 		wrong += bench->class[i] != OUTCOME_TRANSIENT || bench->order[i] != i;
@@ -43,29 +43,37 @@ test_first_request(void)
 	bench_free(bench);
 }
 
+/*
+ * Without a key there is no order, but librdkafka takes it that what it has to
+ * send again was stored if what came behind is: of a broker that takes any
+ * number first that is not true, and would be a loss.
+ */
 static void
 test_first_without_key(void)
 {
-	Bench *bench = bench_open(&sink_kafka, &config, &spec);
+	KafkaProperty one = {"batch.num.messages", "1", 2, NULL};
 	int before = kafka_count();
+	Bench *bench;
 
+	config.kafka->properties->next = &one;
+	bench = bench_open(&sink_kafka, &config, &spec);
+	/* the producer is at work, the partition not known */
+	bench_wait(bench, never, 0, 1000);
+	kafka_set_mood(SLOW);
+	rd_kafka_mock_push_request_errors(mock, PRODUCE, 1,
+									  RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS);
 	for (int i = 0; i < 10; i++)
 	{
 		bench->message[i].message_key = (WireBytes){NULL, 0};
 		bench_submit(bench, i);
 	}
 	bench_wait(bench, has_done, 10, 5000);
-	is_int(kafka_count() - before, 10, "what has no key does not wait");
-	kafka_set_mood(SLOW);
-	kafka_fail(0);
-	submit_all(bench, 10, 11);
-	bench_wait(bench, has_done, 11, SLOW_MS / 2);
-	submit_all(bench, 11, 12);
-	bench_wait(bench, has_done, 12, 5000);
 	kafka_set_mood(GOOD);
-	is_int(kafka_count() - before, 10,
-		   "and does not make the way for what has");
+	is_int(bench->ndone, 10, "without a key: all are told");
+	is_int(bench->last.class, OUTCOME_OK, "without a key: OK");
+	is_int(kafka_count() - before, 10, "without a key: all have arrived");
 	bench_free(bench);
+	config.kafka->properties->next = NULL;
 }
 
 /* The keys of a bench in ten partitions, one of which has no leader. */
