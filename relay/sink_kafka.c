@@ -9,18 +9,17 @@
  * behind it in its partition may arrive before it is tried again, and
  * librdkafka alone cannot promise that, so the whole producer is given up: a
  * thread purges and destroys it, and only when it is gone for certain are
- * all that had no report yet reported TRANSIENT, in the order of submit, and
- * a new producer is made.  Meanwhile submit refuses.  A report that came
- * before the end is told as it is.  Time-outs are ours, for the same reason:
- * message.timeout.ms would drop one message and send the next.
+ * all that had no report yet held back, in the order of submit, and a new
+ * producer is made.  Meanwhile submit refuses.  Time-outs are ours, for the
+ * same reason: message.timeout.ms would drop one message and send the next.
  *
  * A request that is on its way already when one fails is refused by the
- * broker, by its sequence number, if the broker knows the producer: see
- * sink_kafka_partitions.h.
+ * broker, by its sequence number, if the broker knows the producer.  Until it
+ * does what has been taken may wait here: see sink_kafka_partitions.h.
  *
- * A broker judges batches, not messages.  A PERMANENT verdict is believed
- * only of a delivery that was alone under way; else all of the batch are told
- * as held back, and fewer go together until the one is found.
+ * A broker judges batches, not messages.  A PERMANENT verdict is believed of
+ * a delivery that was alone under way; else all of the batch are held back,
+ * and fewer go together until the one is found: see sink_kafka_flights.h.
  *
  * What librdkafka sends again within an attempt it does under the same
  * sequence number, which the broker takes once.
@@ -41,6 +40,7 @@
 #include "loop.h"
 #include "sink_kafka_conf.h"
 #include "sink_kafka_flights.h"
+#include "sink_kafka_produce.h"
 
 #define REBUILD_WAIT_MS 1000
 
@@ -62,9 +62,10 @@ typedef struct SinkKafka
 	Flights flights;
 	bool burying; /* the old producer is not gone yet */
 	bool hold;    /* a verdict of our own is to be told first */
-	bool fatal;   /* the producer has ended; what it still says is awaited */
+	bool ended;   /* the producer has; reports of what it sent may come */
 	bool wants_ready;
-	bool full; /* until one more has been told */
+	bool full;   /* until one more has been told */
+	bool opened; /* what waited for a partition may go */
 	bool dispatching;
 	bool closed;
 	char fault[OUTCOME_ERROR_MAX]; /* last trouble with the brokers */
@@ -77,23 +78,10 @@ flight_done(SinkKafka *sink, Flight *flight)
 {
 	Outcome outcome;
 
-	outcome.class = flight->class;
-	outcome.held_back = flight->held_back;
-	outcome.status = flight->code;
-	outcome.retry_after_ms = -1;
-	outcome.duration_us = loop_now_us(sink->loop) - flight->start_us;
-	outcome.answer_len = 0;
-	memcpy(outcome.error, flight->error, sizeof(outcome.error));
+	flight_outcome(flight, loop_now_us(sink->loop), &outcome);
 	flights_remove(&sink->flights, flight);
 	sink->full = false;
 	sink->caller.done(sink->caller.arg, flight->delivery, &outcome);
-}
-
-static bool
-producer_make(SinkKafka *sink, char *err, size_t err_size)
-{
-	return kafka_producer(&sink->producer, sink->conf, sink->topic,
-						  sink->event_fd, err, err_size);
 }
 
 static void
@@ -125,7 +113,7 @@ producer_give_up(SinkKafka *sink)
 		exit(1);
 	}
 	timer_clear(sink->timer);
-	sink->fatal = false;
+	sink->ended = false;
 	sink->burying = true;
 	log_info("kafka_producer_ended", "route \"%s\": new producer after: %s",
 			 sink->spec.name, sink->cause);
@@ -135,7 +123,7 @@ producer_give_up(SinkKafka *sink)
 static bool
 sink_can_take(const SinkKafka *sink)
 {
-	return sink->producer.rk != NULL && !sink->hold && !sink->fatal &&
+	return sink->producer.rk != NULL && !sink->hold && !sink->ended &&
 		   sink->cause[0] == '\0' && flights_admits(&sink->flights);
 }
 
@@ -160,7 +148,9 @@ sink_rebuild(SinkKafka *sink)
 	char err[OUTCOME_ERROR_MAX];
 
 	sink->cause[0] = '\0';
-	if (producer_make(sink, err, sizeof(err)))
+	sink->opened = false;
+	if (kafka_producer(&sink->producer, sink->conf, sink->topic, sink->event_fd,
+					   err, sizeof(err)))
 		return;
 	log_warning("kafka_producer_failed",
 				"route \"%s\": could not make a producer: %s", sink->spec.name,
@@ -172,7 +162,6 @@ static void
 burial_over(void *arg, int fd, unsigned events)
 {
 	SinkKafka *sink = arg;
-	char text[OUTCOME_ERROR_MAX + 32];
 	int under_way = sink->flights.count;
 	eventfd_t count;
 
@@ -181,14 +170,10 @@ burial_over(void *arg, int fd, unsigned events)
 	sink->burying = false;
 	sink->hold = false;
 	sink->dispatching = true;
-	snprintf(text, sizeof(text), "held back: %s", sink->cause);
+	flights_hold_back(&sink->flights, RD_KAFKA_RESP_ERR__PURGE_QUEUE,
+					  RD_KAFKA_RESP_ERR__FATAL, sink->cause);
 	while (!sink->closed && sink->flights.first != NULL)
-	{
-		if (!sink->flights.first->judged)
-			flight_hold_back(sink->flights.first,
-							 RD_KAFKA_RESP_ERR__PURGE_QUEUE, text);
 		flight_done(sink, sink->flights.first);
-	}
 	flights_search(&sink->flights, under_way);
 	if (!sink->closed)
 		sink_rebuild(sink);
@@ -203,57 +188,61 @@ sink_fail(SinkKafka *sink, const char *text)
 }
 
 static void
-report_read(SinkKafka *sink, const rd_kafka_message_t *report)
+delivery_failed(SinkKafka *sink, Flight *flight, rd_kafka_resp_err_t code)
 {
-	Flight *flight = report->_private;
-	OutcomeClass class = kafka_class(report->err);
-	const char *text;
+	const char *text = rd_kafka_err2str(code);
 
-	if (class == OUTCOME_OK)
+	if (kafka_follows(code, sink->cause[0] != '\0'))
 	{
-		kafka_taken(&sink->producer, report, loop_now_us(sink->loop));
-		flight_judge(flight, class, report->err, "");
-		flight_done(sink, flight);
+		flight_hold_back(flight, code, text);
+		sink->ended = true;
 		return;
 	}
-	text = rd_kafka_err2str(report->err);
-	if (kafka_follows(report->err, sink->cause[0] != '\0'))
-	{
-		flight_hold_back(flight, report->err, text);
+	flights_fail(&sink->flights, flight, kafka_class(code), code, text);
+	sink_fail(sink, text);
+}
+
+/* Of what the producer has sent reports come, even when it has ended. */
+static void
+ended_finish(SinkKafka *sink)
+{
+	char text[OUTCOME_ERROR_MAX] = "the producer has ended";
+
+	if (!flights_all_judged(&sink->flights))
 		return;
-	}
-	if (class == OUTCOME_PERMANENT)
-		flights_refuse(&sink->flights, flight, report->err, text);
-	else
-		flight_judge(flight, class, report->err, text);
+	kafka_ended(&sink->producer, text, sizeof(text));
 	sink_fail(sink, text);
 }
 
 static void
-error_read(SinkKafka *sink, rd_kafka_event_t *event)
+report_read(SinkKafka *sink, const rd_kafka_message_t *report)
 {
-	if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__FATAL)
+	Flight *flight = report->_private;
+
+	if (report->err == RD_KAFKA_RESP_ERR_NO_ERROR)
 	{
-		rd_kafka_fatal_error(sink->producer.rk, sink->fault,
-							 sizeof(sink->fault));
-		sink->fatal = true;
+		if (kafka_taken(&sink->producer, report, &flight->passage,
+						loop_now_us(sink->loop)))
+			sink->opened = true;
+		flight_judge(flight, OUTCOME_OK, report->err, "");
+		flight_done(sink, flight);
 		return;
 	}
-	snprintf(sink->fault, sizeof(sink->fault), "%s",
-			 rd_kafka_event_error_string(event));
-	log_debug("kafka_fault", "route \"%s\": %s", sink->spec.name, sink->fault);
+	delivery_failed(sink, flight, report->err);
 }
 
+/* A failure ends the producer, since others may wait behind it. */
 static void
-log_read(SinkKafka *sink, rd_kafka_event_t *event)
+waiting_go(SinkKafka *sink)
 {
-	const char *facility;
-	const char *text;
-	int level;
+	Flight *last;
+	rd_kafka_resp_err_t code =
+		kafka_produce_waiting(&sink->producer, sink->topic, &sink->flights,
+							  loop_now_us(sink->loop), &last);
 
-	if (rd_kafka_event_log(event, &facility, &text, &level) == 0)
-		log_debug("kafka_log", "route \"%s\": %s: %s", sink->spec.name,
-				  facility, text);
+	sink->opened = code == RD_KAFKA_RESP_ERR__QUEUE_FULL;
+	if (code != RD_KAFKA_RESP_ERR_NO_ERROR && !sink->opened)
+		delivery_failed(sink, last, code);
 }
 
 static void
@@ -269,10 +258,13 @@ event_read(SinkKafka *sink, rd_kafka_event_t *event)
 				report_read(sink, report);
 			break;
 		case RD_KAFKA_EVENT_ERROR:
-			error_read(sink, event);
+			snprintf(sink->fault, sizeof(sink->fault), "%s",
+					 rd_kafka_event_error_string(event));
+			log_debug("kafka_fault", "route \"%s\": %s", sink->spec.name,
+					  sink->fault);
 			break;
 		case RD_KAFKA_EVENT_LOG:
-			log_read(sink, event);
+			kafka_log(event, sink->spec.name);
 			break;
 		default:
 			break;
@@ -297,9 +289,10 @@ events_came(void *arg, int fd, unsigned events)
 		event_read(sink, event);
 		rd_kafka_event_destroy(event);
 	}
-	/* which one failed comes in a report, perhaps after the fatal error */
-	if (sink->fatal && flights_all_judged(&sink->flights))
-		sink_fail(sink, sink->fault);
+	if (!sink->closed && sink->ended)
+		ended_finish(sink);
+	else if (!sink->closed && sink->opened && sink->cause[0] == '\0')
+		waiting_go(sink);
 	if (!sink->closed && sink->cause[0] != '\0')
 		producer_give_up(sink);
 	sink_finish(sink);
@@ -309,19 +302,15 @@ events_came(void *arg, int fd, unsigned events)
 static void
 flights_time_out(SinkKafka *sink, int64_t now_us)
 {
-	int64_t limit_us = (int64_t) sink->spec.timeout_ms * 1000;
 	char text[OUTCOME_ERROR_MAX];
 
 	snprintf(text, sizeof(text), "no delivery report within %d ms%s%.180s",
 			 sink->spec.timeout_ms, sink->fault[0] != '\0' ? ": " : "",
 			 sink->fault);
 	sink_fail(sink, text);
-	for (Flight *it = sink->flights.first; it != NULL; it = it->next)
-	{
-		if (!it->judged && now_us - it->start_us >= limit_us)
-			flight_judge(it, OUTCOME_TRANSIENT,
-						 RD_KAFKA_RESP_ERR__MSG_TIMED_OUT, text);
-	}
+	flights_judge_late(&sink->flights,
+					   now_us - (int64_t) sink->spec.timeout_ms * 1000,
+					   RD_KAFKA_RESP_ERR__MSG_TIMED_OUT, text);
 	producer_give_up(sink);
 }
 
@@ -349,6 +338,19 @@ timer_came(void *arg)
 		flights_time_out(sink, now_us);
 }
 
+/* One that ended with nothing under way shows by the first it refuses. */
+static void
+producer_renew(SinkKafka *sink)
+{
+	char text[OUTCOME_ERROR_MAX];
+
+	if (sink->flights.first != NULL ||
+		!kafka_ended(&sink->producer, text, sizeof(text)))
+		return;
+	sink_fail(sink, text);
+	producer_give_up(sink);
+}
+
 /* A verdict of our own: it is the last one taken, see sink_judge. */
 static void
 later_came(void *arg)
@@ -360,6 +362,8 @@ later_came(void *arg)
 	sink->dispatching = true;
 	sink->hold = false;
 	flight_done(sink, sink->flights.last);
+	if (!sink->closed)
+		producer_renew(sink);
 	sink_finish(sink);
 }
 
@@ -384,15 +388,14 @@ submit_refuse(SinkKafka *sink)
 	return false;
 }
 
-/* The producer did not take it. */
+/* The producer did not take it; alone there, waiting would not help. */
 static bool
 submit_failed(SinkKafka *sink, Flight *flight, rd_kafka_resp_err_t code)
 {
 	bool queue_full = code == RD_KAFKA_RESP_ERR__QUEUE_FULL;
 
-	/* alone in the queue, waiting would not help */
-	if (kafka_follows(code, false) ||
-		(queue_full && sink->flights.first != flight))
+	if ((queue_full || kafka_follows(code, false)) &&
+		sink->flights.first != flight)
 	{
 		flights_remove(&sink->flights, flight);
 		return submit_refuse(sink);
@@ -411,7 +414,6 @@ sink_kafka_submit(Sink *base, Delivery *delivery)
 	const char *topic = kafka_topic(sink->topic, delivery->message, room);
 	rd_kafka_resp_err_t code;
 	Flight *flight;
-	bool opens;
 
 	assert(!delivery->message->payload_omitted);
 	if (!sink_can_take(sink))
@@ -426,10 +428,8 @@ sink_kafka_submit(Sink *base, Delivery *delivery)
 		return true;
 	}
 	code = kafka_produce(&sink->producer, topic, delivery, flight,
-						 flight->start_us, &opens);
-	if (opens)
-		sink->flights.opening = flight;
-	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+						 &flight->passage, flight->start_us);
+	if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != KAFKA_WAITS)
 		return submit_failed(sink, flight, code);
 	if (!timer_is_set(sink->timer))
 		timer_set(sink->timer, sink->spec.timeout_ms);
@@ -448,7 +448,7 @@ sink_kafka_open(Loop *loop, const Config *config, const RouteSpec *spec,
 
 	if (cluster == NULL)
 		return NULL;
-	conf = kafka_conf(config, cluster, spec, err, err_size);
+	conf = kafka_conf(config, cluster, err, err_size);
 	if (conf == NULL)
 		return NULL;
 	sink = mem_alloc(sizeof(*sink));
@@ -472,7 +472,8 @@ sink_kafka_open(Loop *loop, const Config *config, const RouteSpec *spec,
 		loop_watch(loop, sink->grave_fd, LOOP_READ, burial_over, sink);
 	sink->timer = loop_timer(loop, timer_came, sink);
 	sink->later = loop_timer(loop, later_came, sink);
-	if (!producer_make(sink, err, err_size))
+	if (!kafka_producer(&sink->producer, conf, topic, sink->event_fd, err,
+						err_size))
 	{
 		sink_release(sink);
 		return NULL;

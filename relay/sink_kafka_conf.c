@@ -7,7 +7,6 @@
  */
 #include "sink_kafka_conf.h"
 
-#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,10 +15,8 @@
 #include <unistd.h>
 
 #include "core/mem.h"
-#include "http_headers.h"
-
-/* Past ours: librdkafka's own time-out is only a second net. */
-#define TIMEOUT_SLACK_MS 5000
+#include "log.h"
+#include "sink_kafka_produce.h"
 
 /* A producer on its way out, owned by the thread that buries it. */
 typedef struct Burial
@@ -54,8 +51,16 @@ static const struct
 	{"request.required.acks", "-1"},
 	{"delivery.report.only.error", "false"},
 	{"partitioner", "murmur2_random"},
+	/* The partitioner is asked for each message, see kafka_assign. */
+	{"sticky.partitioning.linger.ms", "0"},
 	/* A batch that fails stops the producer instead of leaving a gap. */
 	{"enable.gapless.guarantee", "true"},
+	/*
+	 * Never: a message that times out there leaves a gap, for which nothing
+	 * stops, and what comes behind it is sent.  The time-out is ours.
+	 */
+	{"message.timeout.ms", "0"},
+	{"delivery.timeout.ms", "0"},
 };
 
 /* For low latency: what has gathered while a request was out is a batch. */
@@ -77,19 +82,6 @@ static const struct
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-/* Of what this thread produced last; -1: not assigned. */
-static _Thread_local int32_t assigned_partition;
-
-/* murmur2_random, which also says what it chose. */
-static int32_t
-partition_assign(const rd_kafka_topic_t *topic, const void *key, size_t len,
-				 int32_t count, void *topic_opaque, void *opaque)
-{
-	assigned_partition = rd_kafka_msg_partitioner_murmur2_random(
-		topic, key, len, count, topic_opaque, opaque);
-	return assigned_partition;
-}
 
 OutcomeClass
 kafka_class(rd_kafka_resp_err_t code)
@@ -147,6 +139,25 @@ kafka_producer(KafkaProducer *producer, const rd_kafka_conf_t *template,
 	return true;
 }
 
+bool
+kafka_ended(const KafkaProducer *producer, char *text, size_t size)
+{
+	return producer->rk != NULL &&
+		   rd_kafka_fatal_error(producer->rk, text, size) !=
+			   RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+void
+kafka_log(rd_kafka_event_t *event, const char *route)
+{
+	const char *facility;
+	const char *text;
+	int level;
+
+	if (rd_kafka_event_log(event, &facility, &text, &level) == 0)
+		log_debug("kafka_log", "route \"%s\": %s: %s", route, facility, text);
+}
+
 static void *
 burial_run(void *arg)
 {
@@ -192,102 +203,12 @@ kafka_bury(KafkaProducer *producer, int event_fd)
 	Burial *burial = mem_alloc(sizeof(*burial));
 
 	rd_kafka_queue_io_event_enable(producer->queue, -1, NULL, 0);
-	partitions_reset(&producer->known);
+	partitions_reset(&producer->partitions);
 	burial->producer = *producer;
 	burial->event_fd = event_fd;
 	*producer = (KafkaProducer){.rk = NULL};
 	if (!thread_start(burial_run, burial))
 		burial_run(burial);
-}
-
-static void
-header_add(rd_kafka_headers_t *headers, const char *name, WireBytes value)
-{
-	if (value.data != NULL)
-		rd_kafka_header_add(headers, name, -1, value.data, value.len);
-}
-
-static rd_kafka_headers_t *
-headers_make(const Delivery *delivery)
-{
-	const WireMessage *message = delivery->message;
-	rd_kafka_headers_t *headers = rd_kafka_headers_new(8 + message->nheaders);
-	char text[HTTP_TIMESTAMP_SIZE];
-
-	http_integer(message->id, text);
-	rd_kafka_header_add(headers, "outbox-message-id", -1, text, -1);
-	header_add(headers, "outbox-message-type", message->type);
-	header_add(headers, "outbox-biz-key", message->biz_key);
-	header_add(headers, "outbox-tag", message->tag);
-	http_integer(delivery->attempt, text);
-	rd_kafka_header_add(headers, "outbox-attempt", -1, text, -1);
-	http_timestamp(message->create_time, text);
-	rd_kafka_header_add(headers, "outbox-timestamp", -1, text, -1);
-	header_add(headers, "content-type", message->content_type);
-	for (int i = 0; i < message->nheaders; i++)
-		rd_kafka_header_add(
-			headers, (const char *) message->headers[i].name.data,
-			message->headers[i].name.len, message->headers[i].value.data,
-			message->headers[i].value.len);
-	return headers;
-}
-
-static rd_kafka_vu_t
-topic_field(const KafkaProducer *producer, const char *topic)
-{
-	if (producer->topic != NULL)
-		return (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_RKT,
-							   .u.rkt = producer->topic};
-	return (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = topic};
-}
-
-/* Copied, since after a close librdkafka may hold it a little longer. */
-rd_kafka_resp_err_t
-kafka_produce(KafkaProducer *producer, const char *topic,
-			  const Delivery *delivery, void *opaque, int64_t now_us,
-			  bool *opens)
-{
-	const WireMessage *message = delivery->message;
-	rd_kafka_headers_t *headers = headers_make(delivery);
-	/* NULL would be a tombstone, which no message is. */
-	const void *payload =
-		message->payload.len > 0 ? (const void *) message->payload.data : "";
-	const rd_kafka_vu_t fields[] = {
-		topic_field(producer, topic),
-		{.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
-		{.vtype = RD_KAFKA_VTYPE_KEY,
-		 .u.mem = {(void *) message->message_key.data,
-				   message->message_key.len}},
-		{.vtype = RD_KAFKA_VTYPE_VALUE,
-		 .u.mem = {(void *) payload, message->payload.len}},
-		{.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
-		{.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = opaque},
-	};
-	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
-	rd_kafka_error_t *error;
-
-	assigned_partition = -1;
-	error = rd_kafka_produceva(producer->rk, fields, COUNT(fields));
-	*opens =
-		message->message_key.data != NULL &&
-		!partitions_know(&producer->known, topic, assigned_partition, now_us);
-	if (error != NULL)
-	{
-		code = rd_kafka_error_code(error);
-		rd_kafka_error_destroy(error);
-		rd_kafka_headers_destroy(headers);
-	}
-	return code;
-}
-
-/* What has no key may have overtaken something that still failed. */
-void
-kafka_taken(KafkaProducer *producer, const rd_kafka_message_t *report,
-			int64_t now_us)
-{
-	if (report->key != NULL)
-		partitions_learn(&producer->known, rd_kafka_topic_name(report->rkt),
-						 report->partition, now_us);
 }
 
 static bool
@@ -330,22 +251,18 @@ conf_set_properties(rd_kafka_conf_t *conf, const Config *config,
 }
 
 rd_kafka_conf_t *
-kafka_conf(const Config *config, const KafkaCluster *cluster,
-		   const RouteSpec *spec, char *err, size_t err_size)
+kafka_conf(const Config *config, const KafkaCluster *cluster, char *err,
+		   size_t err_size)
 {
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	rd_kafka_topic_conf_t *topic_conf = rd_kafka_topic_conf_new();
-	char text[24];
 
-	rd_kafka_topic_conf_set_partitioner_cb(topic_conf, partition_assign);
+	rd_kafka_topic_conf_set_partitioner_cb(topic_conf, kafka_assign);
 	rd_kafka_conf_set_default_topic_conf(conf, topic_conf);
 	for (size_t i = 0; i < COUNT(defaults); i++)
 		rd_kafka_conf_set(conf, defaults[i].name, defaults[i].value, NULL, 0);
 	for (size_t i = 0; i < COUNT(forced); i++)
 		rd_kafka_conf_set(conf, forced[i].name, forced[i].value, NULL, 0);
-	snprintf(text, sizeof(text), "%" PRId64,
-			 (int64_t) spec->timeout_ms + TIMEOUT_SLACK_MS);
-	rd_kafka_conf_set(conf, "message.timeout.ms", text, NULL, 0);
 	if (!conf_set_properties(conf, config, cluster, err, err_size))
 	{
 		rd_kafka_conf_destroy(conf);
@@ -372,11 +289,9 @@ has_brokers(const KafkaCluster *cluster)
 bool
 kafka_check(const Config *config, char *err, size_t err_size)
 {
-	const RouteSpec spec = {0};
-
 	for (const KafkaCluster *it = config->kafka; it != NULL; it = it->next)
 	{
-		rd_kafka_conf_t *conf = kafka_conf(config, it, &spec, err, err_size);
+		rd_kafka_conf_t *conf = kafka_conf(config, it, err, err_size);
 
 		if (conf == NULL)
 			return false;

@@ -2,9 +2,8 @@
  * relay/sink_kafka_conf.h
  *
  * The parts of the Kafka sink that know nothing of deliveries under way:
- * which properties a producer has, which class an error is, what is sent of a
- * message, how a producer is ended.  For sink_kafka.c, and kafka_check for
- * relay.c.
+ * which properties a producer has, which class an error is, how a producer is
+ * ended.  For sink_kafka.c, and kafka_check for relay.c.
  *
  * SPDX-License-Identifier: PostgreSQL
  */
@@ -41,8 +40,7 @@ extern const char *kafka_topic(const char *of_route, const WireMessage *message,
 
 /* kafka_conf: for rd_kafka_conf_dup; NULL with the property that is wrong. */
 extern rd_kafka_conf_t *kafka_conf(const Config *config,
-								   const KafkaCluster *cluster,
-								   const RouteSpec *spec, char *err,
+								   const KafkaCluster *cluster, char *err,
 								   size_t err_size);
 
 typedef struct KafkaProducer
@@ -50,7 +48,7 @@ typedef struct KafkaProducer
 	rd_kafka_t *rk;          /* NULL: there is none */
 	rd_kafka_queue_t *queue; /* of its events */
 	rd_kafka_topic_t *topic; /* NULL: each message names its own */
-	Partitions known;        /* to have taken something of this producer's */
+	Partitions partitions;   /* as this producer knows them */
 } KafkaProducer;
 
 /*
@@ -60,20 +58,6 @@ typedef struct KafkaProducer
 extern bool kafka_check(const Config *config, char *err, size_t err_size);
 
 /*
- * kafka_produce: with our headers and the message's own; opaque comes back
- * in the delivery report.  opens: it has a key and its partition does not
- * know the producer, so nothing may follow until its report.
- */
-extern rd_kafka_resp_err_t kafka_produce(KafkaProducer *producer,
-										 const char *topic,
-										 const Delivery *delivery, void *opaque,
-										 int64_t now_us, bool *opens);
-
-/* kafka_taken: a report without an error; the partition knows the producer. */
-extern void kafka_taken(KafkaProducer *producer,
-						const rd_kafka_message_t *report, int64_t now_us);
-
-/*
  * kafka_producer: makes one; event_fd is written when there are events.
  * topic: "" when it is for any.  False with the reason; conf stays the
  * caller's.
@@ -81,6 +65,15 @@ extern void kafka_taken(KafkaProducer *producer,
 extern bool kafka_producer(KafkaProducer *producer, const rd_kafka_conf_t *conf,
 						   const char *topic, int event_fd, char *err,
 						   size_t err_size);
+
+/*
+ * kafka_ended: has the producer an error that is fatal, as librdkafka has it;
+ * the text.  It takes nothing any more, for ever.
+ */
+extern bool kafka_ended(const KafkaProducer *producer, char *text, size_t size);
+
+/* kafka_log: what librdkafka would log, for debugging. */
+extern void kafka_log(rd_kafka_event_t *event, const char *route);
 
 /*
  * kafka_bury: purges and destroys a producer; there is none afterwards.  That

@@ -10,12 +10,14 @@
 #define OUTBOX_SINK_KAFKA_FLIGHTS_H
 
 #include "sink.h"
+#include "sink_kafka_partitions.h"
 
 /* One delivery that has been taken. */
 typedef struct Flight
 {
 	Delivery *delivery;
 	int64_t start_us;
+	Passage passage; /* until the producer is given up */
 	bool alone;
 	bool judged; /* class and so on are known */
 	OutcomeClass class;
@@ -40,7 +42,6 @@ typedef struct Flights
 	 * polls without a pause, which took up to three times the processor.
 	 */
 	bool gathers;
-	Flight *opening; /* nothing is taken until it is told */
 	/*
 	 * Among so many that come next is one that is refused for good, which a
 	 * broker says of its whole batch only.  Half of them go together, and the
@@ -65,12 +66,27 @@ extern void flight_judge(Flight *flight, OutcomeClass class, int code,
 						 const char *text);
 /* flight_hold_back: for no fault of its own, so to be sent again soon. */
 extern void flight_hold_back(Flight *flight, int code, const char *text);
-/* flights_refuse: for good, which is believed of one that was alone. */
-extern void flights_refuse(Flights *flights, Flight *flight, int code,
-						   const char *text);
-/* flights_search: so many are to go again, and one of them was refused. */
-extern void flights_search(Flights *flights, int count);
-/* flights_all_judged: there is none that an answer may come for. */
+/*
+ * flights_fail: by a report.  A broker judges batches, not messages, so
+ * PERMANENT is believed only of one that was alone, else it is held back.
+ */
+extern void flights_fail(Flights *flights, Flight *flight, OutcomeClass class,
+						 int code, const char *text);
+/* flights_judge_late: TRANSIENT, what began until then and is not judged. */
+extern void flights_judge_late(Flights *flights, int64_t before_us, int code,
+							   const char *text);
+/* flights_all_judged: what has been sent; there is no report to come. */
 extern bool flights_all_judged(const Flights *flights);
+extern void flight_outcome(const Flight *flight, int64_t now_us,
+						   Outcome *outcome);
+/*
+ * flights_hold_back: all that are not judged.  When none has a verdict of its
+ * own one must yet count as tried, or all would be sent again at once, for
+ * ever: the oldest fails, with the code, unless one of them was refused.
+ */
+extern void flights_hold_back(Flights *flights, int held_back, int code,
+							  const char *text);
+/* flights_search: so many are to go again; if one was refused, which. */
+extern void flights_search(Flights *flights, int count);
 
 #endif /* OUTBOX_SINK_KAFKA_FLIGHTS_H */

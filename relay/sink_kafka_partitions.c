@@ -16,8 +16,8 @@ typedef struct PartitionsOfTopic
 {
 	struct PartitionsOfTopic *next;
 	char *topic;
-	int32_t count;        /* of answered_us */
-	int64_t *answered_us; /* by partition; 0: never */
+	int32_t count;     /* of place */
+	Partition **place; /* by partition + 1; NULL: nothing of it yet */
 } PartitionsOfTopic;
 
 static PartitionsOfTopic *
@@ -49,34 +49,24 @@ topic_add(Partitions *partitions, const char *topic)
 	return added;
 }
 
-void
-partitions_learn(Partitions *partitions, const char *topic, int32_t partition,
-				 int64_t now_us)
+Partition *
+partitions_get(Partitions *partitions, const char *topic, int32_t partition)
 {
 	PartitionsOfTopic *of = topic_find(partitions, topic);
+	int32_t i = partition + 1;
 
 	if (of == NULL)
 		of = topic_add(partitions, topic);
-	if (partition >= of->count)
+	if (i >= of->count)
 	{
-		of->answered_us =
-			mem_realloc(of->answered_us, (partition + 1) * sizeof(int64_t));
-		memset(of->answered_us + of->count, 0,
-			   (partition + 1 - of->count) * sizeof(int64_t));
-		of->count = partition + 1;
+		of->place = mem_realloc(of->place, (i + 1) * sizeof(Partition *));
+		memset(of->place + of->count, 0,
+			   (i + 1 - of->count) * sizeof(Partition *));
+		of->count = i + 1;
 	}
-	of->answered_us[partition] = now_us;
-}
-
-bool
-partitions_know(Partitions *partitions, const char *topic, int32_t partition,
-				int64_t now_us)
-{
-	PartitionsOfTopic *of = topic_find(partitions, topic);
-
-	return of != NULL && partition >= 0 && partition < of->count &&
-		   of->answered_us[partition] != 0 &&
-		   now_us - of->answered_us[partition] < PARTITION_KNOWN_US;
+	if (of->place[i] == NULL)
+		of->place[i] = mem_alloc(sizeof(Partition));
+	return of->place[i];
 }
 
 void
@@ -84,11 +74,52 @@ partitions_reset(Partitions *partitions)
 {
 	while (partitions->first != NULL)
 	{
-		PartitionsOfTopic *next = partitions->first->next;
+		PartitionsOfTopic *first = partitions->first;
 
-		mem_free(partitions->first->topic);
-		mem_free(partitions->first->answered_us);
-		mem_free(partitions->first);
-		partitions->first = next;
+		partitions->first = first->next;
+		for (int32_t i = 0; i < first->count; i++)
+			mem_free(first->place[i]);
+		mem_free(first->place);
+		mem_free(first->topic);
+		mem_free(first);
 	}
+}
+
+static bool
+is_known(const Partition *partition, int64_t now_us)
+{
+	return partition->answered_us != 0 &&
+		   now_us - partition->answered_us < PARTITION_KNOWN_US;
+}
+
+bool
+passage_free(const Passage *passage, const Partition *partition)
+{
+	return !partition->opening && (passage->waits || partition->waiting == 0);
+}
+
+bool
+passage_enter(Passage *passage, Partition *partition, int64_t now_us)
+{
+	bool is_free = passage_free(passage, partition);
+
+	if (passage->waits)
+		passage->partition->waiting--;
+	passage->partition = partition;
+	passage->waits = !is_free;
+	passage->opens = is_free && !is_known(partition, now_us);
+	partition->waiting += passage->waits;
+	if (passage->opens)
+		partition->opening = true;
+	return is_free;
+}
+
+bool
+passage_end(Passage *passage)
+{
+	if (!passage->opens)
+		return false;
+	passage->opens = false;
+	passage->partition->opening = false;
+	return passage->partition->waiting > 0;
 }

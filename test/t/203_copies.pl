@@ -101,7 +101,8 @@ sub check_copy
 		[ @open, $new ], "$dbname: once armed, what was open is delivered");
 	is(scalar $receiver->requests('/hook'), $before,
 		"$dbname: the original's endpoint got nothing");
-	is(($copied->get('/readyz'))[0], 200, "$dbname: the relay is ready");
+	wait_for("the relay of $dbname is ready",
+		sub { ($copied->get('/readyz'))[0] == 200 });
 	is($copied->stop, 0, "$dbname: the relay ends when asked");
 	return;
 }

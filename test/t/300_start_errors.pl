@@ -327,6 +327,8 @@ config_refused('no such file', "$database\n[http]\nca_file = /no/such/file\n",
 foreach my $case (
 	[ 'bootstrap.server = a:1', 5, 'property "bootstrap\.server" of \[kafka main\]: No such' ],
 	[ "bootstrap.servers = a:1\nacks = 1", 6, 'property "acks" .*: it is always all here' ],
+	[ "bootstrap.servers = a:1\ndelivery.timeout.ms = 1", 6,
+		'property "delivery.timeout.ms" .*: it is always 0 here' ],
 	[ 'client.id = me', 4, 'bootstrap\.servers is missing in section \[kafka main\]' ])
 {
 	my ($properties, $line, $pattern) = @$case;

@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sink_bench.h"
 #include "tap.h"
 
 typedef enum ServerMood
@@ -30,7 +31,7 @@ typedef enum ServerMood
 	SERVER_GONE,         /* 410 */
 	SERVER_REDIRECT,     /* 302 to itself */
 	SERVER_HANG,         /* no answer until the mood changes, then 200 */
-	SERVER_SLOW,         /* 200 after SERVER_SLOW_MS */
+	SERVER_SLOW,         /* 200 after SLOW_MS */
 	SERVER_TRICKLE,      /* a byte of a header at a time, for ever */
 	SERVER_RESET,        /* RST instead of an answer */
 	SERVER_CLOSE,        /* FIN instead of an answer */
@@ -42,8 +43,6 @@ typedef enum ServerMood
 	SERVER_CONTINUES,    /* 100 Continue without end */
 	SERVER_GZIP          /* a compressed body */
 } ServerMood;
-
-#define SERVER_SLOW_MS 300
 
 /* server_start: the port. */
 static TAP_UNUSED int server_start(void);
@@ -137,7 +136,7 @@ answer(int fd, ServerMood now)
 			hang();
 			return say(fd, good, sizeof(good) - 1);
 		case SERVER_SLOW:
-			pause_ms(SERVER_SLOW_MS);
+			pause_ms(SLOW_MS);
 			return say(fd, good, sizeof(good) - 1);
 		case SERVER_GOOD:
 			return say(fd, good, sizeof(good) - 1);

@@ -9,7 +9,9 @@
 #ifndef OUTBOX_TEST_SINK_BENCH_H
 #define OUTBOX_TEST_SINK_BENCH_H
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "config.h"
@@ -18,6 +20,17 @@
 #include "tap.h"
 
 #define BENCH_MAX 2000
+#define TIMEOUT_MS 10000 /* of an attempt; longer than any test waits */
+#define SLOW_MS 300
+#define WINDOW 4 /* what a subject takes when it is made small */
+
+typedef enum Mood
+{
+	GOOD,
+	FAIL, /* the next delivery fails, all else GOOD */
+	HANG, /* no answer until GOOD */
+	SLOW  /* the answer takes SLOW_MS */
+} Mood;
 
 typedef struct Bench
 {
@@ -165,6 +178,50 @@ bench_submit(Bench *bench, int i)
 	bench->in_call = false;
 	bench->submitted += taken;
 	return taken;
+}
+
+static TAP_UNUSED bool
+never(Bench *bench)
+{
+	(void) bench;
+	return false;
+}
+
+/* Submits all of [from, to), waiting for ready when refused. */
+static TAP_UNUSED void
+submit_all(Bench *bench, int from, int to)
+{
+	for (int i = from; i < to; i++)
+	{
+		while (!bench_submit(bench, i))
+		{
+			if (!bench_wait(bench, has_ready, bench->nready + 1, 5000))
+			{
+				diag("not ready again for delivery %d", i);
+				return;
+			}
+		}
+	}
+}
+
+/* Delivery 0 arrives: whatever goes before the first is done with. */
+static TAP_UNUSED void
+open_the_way(Bench *bench)
+{
+	submit_all(bench, 0, 1);
+	bench_wait(bench, has_done, 1, 5000);
+}
+
+static TAP_UNUSED RouteSpec
+bench_spec(const char *target, int concurrency)
+{
+	RouteSpec spec = {.timeout_ms = TIMEOUT_MS,
+					  .connect_timeout_ms = 2000,
+					  .concurrency = concurrency};
+
+	snprintf(spec.name, sizeof(spec.name), "r");
+	snprintf(spec.target, sizeof(spec.target), "%s", target);
+	return spec;
 }
 
 static void

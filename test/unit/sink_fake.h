@@ -14,16 +14,6 @@
 
 #include "sink_bench.h"
 
-#define WINDOW 4 /* what a subject takes when it is made small */
-
-typedef enum Mood
-{
-	GOOD,
-	FAIL, /* the next delivery fails, all else GOOD */
-	HANG, /* no answer until GOOD */
-	SLOW  /* the answer takes SERVER_SLOW_MS */
-} Mood;
-
 typedef struct FakeSink
 {
 	Sink base;
@@ -72,7 +62,7 @@ fake_timer(void *arg)
 	while (fake_mood != HANG && bench->sink != NULL && fake->n > 0)
 	{
 		if (fake_mood == SLOW &&
-			loop_now_us(fake->loop) - fake->start_us[0] < SERVER_SLOW_MS * 1000)
+			loop_now_us(fake->loop) - fake->start_us[0] < SLOW_MS * 1000)
 			break;
 		fake_answer(fake);
 	}

@@ -8,13 +8,10 @@
  *
  * SPDX-License-Identifier: PostgreSQL
  */
-#include <librdkafka/rdkafka.h>
-#include <librdkafka/rdkafka_mock.h>
-
 #include "http_server.h"
+#include "kafka_mock.h"
 #include "sink_fake.h"
 
-#define TIMEOUT_MS 10000 /* of an attempt; longer than any test waits */
 typedef struct Subject
 {
 	const SinkOps *ops;
@@ -38,95 +35,7 @@ http_set_mood(Mood mood)
 	server_mood(moods[mood]);
 }
 
-/* ---- Kafka ---- */
-
-#define PRODUCE 0        /* ApiKey */
-#define AFTER_FAILURE 50 /* more than can be on their way */
-
-static rd_kafka_t *mock_owner;
-static rd_kafka_mock_cluster_t *mock;
-
-/*
- * One request fails.  The mock has no eye on sequence numbers, by which a
- * broker that knows the producer refuses the next ones too.
- */
-static void
-kafka_fail(int followers)
-{
-	rd_kafka_resp_err_t errors[1 + AFTER_FAILURE];
-
-	errors[0] = RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
-	for (int i = 1; i <= followers; i++)
-		errors[i] = RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
-	rd_kafka_mock_push_request_errors_array(mock, PRODUCE, 1 + followers,
-											errors);
-}
-
-static void
-kafka_set_mood(Mood mood)
-{
-	int rtt = mood == HANG ? 8000 : mood == SLOW ? SERVER_SLOW_MS : 0;
-
-	rd_kafka_mock_broker_set_rtt(mock, 1, rtt);
-	rd_kafka_mock_clear_request_errors(mock, PRODUCE);
-	if (mood == FAIL)
-		kafka_fail(AFTER_FAILURE);
-}
-
-static int
-kafka_count(void)
-{
-	int64_t low = 0;
-	int64_t high = -1;
-
-	rd_kafka_query_watermark_offsets(mock_owner, "t", 0, &low, &high, 5000);
-	return (int) high;
-}
-
-static void
-mock_start(void)
-{
-	char err[256];
-
-	mock_owner = rd_kafka_new(RD_KAFKA_PRODUCER, NULL, err, sizeof(err));
-	mock = rd_kafka_mock_cluster_new(mock_owner, 1);
-	rd_kafka_mock_topic_create(mock, "t", 1, 1);
-	rd_kafka_brokers_add(mock_owner, rd_kafka_mock_cluster_bootstraps(mock));
-}
-
 /* ---- the sentences ---- */
-
-static bool
-never(Bench *bench)
-{
-	(void) bench;
-	return false;
-}
-
-/* Submits all of [from, to), waiting for ready when refused. */
-static void
-submit_all(Bench *bench, int from, int to)
-{
-	for (int i = from; i < to; i++)
-	{
-		while (!bench_submit(bench, i))
-		{
-			if (!bench_wait(bench, has_ready, bench->nready + 1, 5000))
-			{
-				diag("not ready again for delivery %d", i);
-				return;
-			}
-		}
-	}
-}
-
-/* Delivery 0 arrives: whatever goes before the first is done with. */
-static void
-open_the_way(Bench *bench)
-{
-	submit_all(bench, 0, 1);
-	bench_wait(bench, has_done, 1, 5000);
-}
 
 static int
 count_not_once(const Bench *bench, int n)
@@ -181,10 +90,10 @@ test_done_is_the_answer(const Subject *subject, const char *kind)
 	open_the_way(bench);
 	subject->mood(SLOW);
 	submit_all(bench, 1, 2);
-	ok(!bench_wait(bench, has_done, 2, SERVER_SLOW_MS / 2),
+	ok(!bench_wait(bench, has_done, 2, SLOW_MS / 2),
 	   "%s: no done before the answer", kind);
 	ok(bench_wait(bench, has_done, 2, 5000), "%s: done after it", kind);
-	ok(bench->last.duration_us >= (SERVER_SLOW_MS - 10) * 1000,
+	ok(bench->last.duration_us >= (SLOW_MS - 10) * 1000,
 	   "%s: duration is that of the answer", kind);
 	subject->mood(GOOD);
 	bench_free(bench);
@@ -357,71 +266,9 @@ test_subject(const Subject *subject)
 		test_order(subject, kind);
 }
 
-/* ---- what is Kafka's alone ---- */
-
-/*
- * A broker that does not know the producer takes what comes behind a request
- * that failed, as the mock does: nothing may be on its way by then.
- */
-static void
-test_first_request(const Subject *subject)
-{
-	Bench *bench = bench_open(subject->ops, &subject->config, &subject->spec);
-	int taken = 0;
-
-	subject->mood(SLOW);
-	kafka_fail(0);
-	bench_submit(bench, 0);
-	bench_wait(bench, has_done, 1, SERVER_SLOW_MS / 2);
-	for (int i = 1; i < 10; i++)
-		taken += bench_submit(bench, i);
-	is_int(taken, 0, "none is taken beside the first with a key");
-	bench_wait(bench, has_done, 1, 5000);
-	is_int(bench->class[0], OUTCOME_TRANSIENT, "which fails");
-	subject->mood(GOOD);
-	submit_all(bench, 0, 10);
-	bench_wait(bench, has_done, 11, 5000);
-	for (int i = 0; i < 10; i++)
-		taken += bench->class[i] == OUTCOME_OK && bench->order[i + 1] == i;
-	is_int(taken, 10, "and all go on from there, in order");
-	bench_free(bench);
-}
-
-static void
-test_first_without_key(const Subject *subject)
-{
-	Bench *bench = bench_open(subject->ops, &subject->config, &subject->spec);
-	int taken = 0;
-
-	for (int i = 0; i < 10; i++)
-	{
-		bench->message[i].message_key = (WireBytes){NULL, 0};
-		taken += bench_submit(bench, i);
-	}
-	is_int(taken, 10, "what has no key does not wait");
-	bench_wait(bench, has_done, 10, 5000);
-	taken = bench_submit(bench, 10);
-	is_int(taken + bench_submit(bench, 11), 1,
-		   "and does not make the way for what has");
-	bench_wait(bench, has_done, 11, 5000);
-	bench_free(bench);
-}
-
 /* ---- subjects ---- */
 
 static Network loopback = {AF_INET, {127}, 8};
-
-static RouteSpec
-spec_make(const char *target, int concurrency)
-{
-	RouteSpec spec = {.timeout_ms = TIMEOUT_MS,
-					  .connect_timeout_ms = 2000,
-					  .concurrency = concurrency};
-
-	snprintf(spec.name, sizeof(spec.name), "r");
-	snprintf(spec.target, sizeof(spec.target), "%s", target);
-	return spec;
-}
 
 static void
 test_http(void)
@@ -435,9 +282,9 @@ test_http(void)
 	snprintf(url, sizeof(url), "http://127.0.0.1:%d/in", server_start());
 	subject.config.allow_targets = &loopback;
 	subject.config.nallow_targets = 1;
-	subject.spec = spec_make(url, 64);
+	subject.spec = bench_spec(url, 64);
 	subject.small_config = subject.config;
-	subject.small_spec = spec_make(url, WINDOW);
+	subject.small_spec = bench_spec(url, WINDOW);
 	test_subject(&subject);
 }
 
@@ -459,14 +306,10 @@ test_kafka(void)
 	where_small.value = where.value;
 	subject.config.kafka = &cluster;
 	subject.small_config.kafka = &small_cluster;
-	subject.spec = spec_make("c/t", 1000);
+	subject.spec = bench_spec("c/t", 1000);
 	subject.small_spec = subject.spec;
 	test_subject(&subject);
-	test_first_request(&subject);
-	test_first_without_key(&subject);
-	rd_kafka_mock_cluster_destroy(mock);
-	rd_kafka_destroy(mock_owner);
-	is_int(rd_kafka_wait_destroyed(10000), 0, "every producer is gone");
+	mock_stop();
 }
 
 static void
@@ -477,8 +320,8 @@ test_fake(void)
 					   .arrived = fake_count,
 					   .bad_target = ""};
 
-	subject.spec = spec_make("fake", BENCH_MAX);
-	subject.small_spec = spec_make("fake", WINDOW);
+	subject.spec = bench_spec("fake", BENCH_MAX);
+	subject.small_spec = bench_spec("fake", WINDOW);
 	test_subject(&subject);
 }
 

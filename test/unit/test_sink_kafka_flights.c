@@ -1,9 +1,9 @@
 /*
  * test/unit/test_sink_kafka_flights.c
  *
- * A full window of the Kafka sink takes nothing until a quarter is left,
- * nothing goes beside a delivery that opens its partition, and one that is
- * refused is found among all that went with it.
+ * A full window of the Kafka sink takes nothing until a quarter is left; which
+ * verdicts are believed; one that is refused is found among all that went
+ * with it.
  *
  * SPDX-License-Identifier: PostgreSQL
  */
@@ -11,11 +11,13 @@
 
 #include "tap.h"
 
+static Delivery delivery;
+
 static void
 add(Flights *flights, int count)
 {
 	while (count-- > 0)
-		flights_add(flights, NULL, 0);
+		flights_add(flights, &delivery, 0);
 }
 
 static void
@@ -44,21 +46,6 @@ test_window(int window, int left)
 	flights_reset(&flights);
 }
 
-static void
-test_opening(void)
-{
-	Flights flights = {.window = 8};
-
-	add(&flights, 3);
-	flights.opening = flights.last;
-	ok(!flights_admits(&flights), "none beside what opens a partition");
-	remove_first(&flights, 2);
-	ok(!flights_admits(&flights), "nor when the others are told");
-	remove_first(&flights, 1);
-	ok(flights_admits(&flights), "until it is told");
-	flights_reset(&flights);
-}
-
 /* Of count in a row one is refused, and all that go with it: which one? */
 static void
 test_search(int count, int culprit)
@@ -75,12 +62,12 @@ test_search(int count, int culprit)
 
 		while (next + under_way < count && flights_admits(&flights))
 		{
-			flights_add(&flights, NULL, 0);
+			add(&flights, 1);
 			under_way++;
 		}
 		if (culprit < next + under_way)
 		{
-			flights_refuse(&flights, flights.first, 0, "");
+			flights_fail(&flights, flights.first, OUTCOME_PERMANENT, 10, "no");
 			refusals++;
 			if (flights.first->class == OUTCOME_PERMANENT)
 				found = next;
@@ -98,27 +85,50 @@ test_search(int count, int culprit)
 	   refusals, trials);
 	add(&flights, 2);
 	remove_first(&flights, 2);
-	add(&flights, count);
-	is_int(flights.count, count, "and the rest goes on together");
-	ok(flights.suspects <= 0, "without a search");
+	ok(flights.suspects <= 0, "the search is over");
 	flights_reset(&flights);
 }
 
 static void
-test_held_back(void)
+test_all_judged(void)
 {
 	Flights flights = {.window = 8};
 
-	add(&flights, 2);
-	ok(!flights_all_judged(&flights), "an answer is awaited");
+	add(&flights, 3);
 	flight_judge(flights.first, OUTCOME_TRANSIENT, 7, "no");
-	ok(!flights_all_judged(&flights), "of the other one, too");
-	flight_hold_back(flights.last, 8, "behind");
-	ok(flights_all_judged(&flights), "no more");
-	ok(!flights.first->held_back && flights.last->held_back,
-	   "the second is held back");
-	flight_judge(flights.last, OUTCOME_TRANSIENT, 7, "no");
-	ok(!flights.last->held_back, "until it is judged by itself");
+	flights.last->passage.waits = true;
+	ok(!flights_all_judged(&flights), "an answer is awaited");
+	flight_hold_back(flights.last->prev, 8, "behind");
+	ok(flights_all_judged(&flights), "none of what was not sent");
+	flights_reset(&flights);
+}
+
+static void
+test_hold_back(void)
+{
+	Flights flights = {.window = 8};
+
+	flights_hold_back(&flights, 1, 9, "x");
+	add(&flights, 3);
+	flight_judge(flights.last, OUTCOME_TRANSIENT, 2, "no");
+	flights_hold_back(&flights, 1, 9, "x");
+	ok(flights.first->held_back && !flights.last->held_back,
+	   "one has a verdict of its own, the others are held back");
+	is_str(flights.first->error, "held back: x", "by that");
+	remove_first(&flights, 3);
+	add(&flights, 3);
+	flight_hold_back(flights.last, 1, "purged");
+	flights_hold_back(&flights, 1, 9, "x");
+	ok(!flights.first->held_back, "none has: the oldest gets one");
+	is_int(flights.first->code, 9, "the code told");
+	ok(flights.first->next->held_back, "the next is held back");
+	is_str(flights.last->error, "purged", "the last stays as it was");
+	remove_first(&flights, 3);
+	add(&flights, 2);
+	flights_fail(&flights, flights.last, OUTCOME_PERMANENT, 10, "too large");
+	flights_hold_back(&flights, 1, 9, "x");
+	ok(flights.first->held_back && flights.last->held_back,
+	   "one of two is refused: both, since it will be searched for");
 	flights_reset(&flights);
 }
 
@@ -128,8 +138,8 @@ main(void)
 	test_window(1000, 250);
 	test_window(8, 2);
 	test_window(3, 0);
-	test_opening();
-	test_held_back();
+	test_all_judged();
+	test_hold_back();
 	test_search(2, 1);
 	test_search(3, 0);
 	test_search(1000, 0);

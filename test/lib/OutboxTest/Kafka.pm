@@ -26,6 +26,38 @@ sub new
 	return $self;
 }
 
+# join(node, settings ...): one more broker of the cluster; the first stays
+# its only controller.
+sub join
+{
+	my ($self, $node, @settings) = @_;
+	my $other = bless { dir => "$self->{dir}.$node" }, ref $self;
+	my $file = PostgreSQL::Test::Utils::slurp_file(
+		"$self->{dir}/server.properties");
+	my ($voters) = $file =~ /^(controller\.quorum\.voters=.*)$/m;
+	my ($cluster) = PostgreSQL::Test::Utils::slurp_file(
+		"$self->{dir}/data/meta.properties") =~ /^cluster\.id=(.*)$/m;
+	my $address = 'PLAINTEXT://127.0.0.1:' . OutboxTest::free_port();
+
+	push @brokers, $other->{dir};
+	local $ENV{OUTBOX_KAFKA_CLUSTER} = $cluster;
+	$other->start('process.roles=broker', "node.id=$node", $voters,
+		"listeners=$address", "advertised.listeners=$address", @settings);
+	return $other;
+}
+
+# leaders(topic): the numbers of the brokers that lead its partitions.
+sub leaders
+{
+	my ($self, $topic) = @_;
+	my ($out, $err) = ('', '');
+
+	IPC::Run::run(
+		[ 'kcat', '-L', '-m', 5, '-b', $self->{bootstrap}, '-t', $topic ],
+		'>', \$out, '2>', \$err);
+	return $out =~ /partition \d+, leader (-?\d+)/g;
+}
+
 # start: also again after a stop or kill9, with the port and data it had.
 sub start
 {
@@ -131,7 +163,8 @@ sub count
 END
 {
 	my $status = $?;
-	stop_dir($_) foreach @brokers;
+	# the controller last: others ask it whether they may stop
+	stop_dir($_) foreach reverse @brokers;
 	$? = $status;
 }
 

@@ -1,4 +1,4 @@
-# test/t_kafka/006_kafka_refused.pl
+# test/t_kafka/007_kafka_refused.pl
 #
 # A broker refuses a batch for one message in it: a compacted topic takes none
 # without a key.  2,000 messages wait, three of them such: these are DEAD, all
