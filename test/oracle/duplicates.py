@@ -25,7 +25,8 @@ from collections import Counter
 # machine; and what an event does to a connection is felt for a while.
 SETTLED_SECONDS = 15
 FELT_SECONDS = 5
-WINDOW = 2500
+# A settle of 4,000 facts that is out, the next that is collected, and more.
+WINDOW = 10000
 
 
 def cause(before, request, events):

@@ -179,6 +179,7 @@ class Run:
         self.world.note("calm")
         began = time.monotonic()
         try:
+            self.world.resume_routes(RECOVER_SECONDS)
             self.world.wait_until_it_moves(RECOVER_SECONDS)
         except TimeoutError as error:
             self.fail("it does not recover: %s" % error)

@@ -330,6 +330,12 @@ class World:
         wait_for("message %d is SENT" % number,
                  lambda: self.sent(number), seconds)
 
+    def resume_routes(self, seconds):
+        """The server that was told may be gone, and the word with it."""
+        for name in ROUTES:
+            wait_for("route %s is resumed" % name, lambda: self.primary.rows(
+                "SELECT outbox_route_resume(%s)", name) is not None, seconds)
+
     def active_relay(self):
         """The one that delivers, or the first that runs."""
         for relay in self.relays:
