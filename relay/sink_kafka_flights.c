@@ -23,7 +23,7 @@ flights_add(Flights *flights, Delivery *delivery, int64_t now_us)
 		flight = mem_alloc(sizeof(*flight));
 	flight->delivery = delivery;
 	flight->start_us = now_us;
-	flight->passage = (Passage){NULL};
+	flight->passage = (Passage){.partition = NULL};
 	flight->alone = flights->first == NULL;
 	flights->together = flight->alone ? 1 : flights->together + 1;
 	flight->judged = false;
