@@ -11,6 +11,7 @@
 use strict;
 use warnings;
 
+use List::Util qw(max);
 use OutboxTest;
 use OutboxTest::Order;
 use Test::More;
@@ -58,6 +59,7 @@ wait_for(
 $receiver->script("/$_") foreach 1 .. 5;
 is($_->wait_end(60 + 60 * $THOUSANDS), 0, 'a session of the load ends')
   foreach @sessions;
+my ($under_load) = resolved();
 wait_until_sent($node, 60 + 10 * $THOUSANDS);
 is( $node->safe_psql('postgres', q{
 		SELECT count(*) FROM outbox.messages WHERE status <> 'SENT'}),
@@ -72,7 +74,8 @@ sub resolved
 		FROM outbox.resolved});
 }
 
-# By hand, a minute after each other: one notes where gaps may be, the next
+# By hand, a minute after each other, unless the relay has been there before
+# while a long load was delivered: one notes where gaps may be, the next
 # closes them, the one after that merges what is ten seconds old.
 my ($rows, $ranges) = resolved();
 my $session = $node->background_psql('postgres');
@@ -87,7 +90,8 @@ foreach (1 .. 3)
 }
 $session->quit;
 my ($rows_left, $ranges_left) = resolved();
-cmp_ok($rows, '>', $FEW, "there were many rows ($rows, of $ranges ranges)");
+cmp_ok(max($under_load, $rows), '>', $FEW,
+	"there were many rows ($under_load, then $rows of $ranges ranges)");
 cmp_ok($rows_left, '<=', $FEW, "few rows are left ($rows_left)");
 cmp_ok($ranges_left, '<=', $FEW,
 	"of few ranges, gaps are closed ($ranges_left)");
