@@ -33,7 +33,7 @@ use OutboxTest::Relay;
 our @EXPORT = qw(
   new_node start_receiver start_relay start_kafka wait_for free_port
   route_create enqueue enqueue_sql status_of slot_lsn quote_sql start_driver run_oracle
-  rss_below
+  rss_below standby_names
 );
 
 our $ROOT = $ENV{OUTBOX_ROOT} or die "OUTBOX_ROOT is not set: use test/run";
@@ -133,6 +133,22 @@ sub wait_for
 		usleep(20_000);
 	}
 	die "timed out waiting until $sentence\n";
+}
+
+# standby_names(node, names): commits wait for these from now on, '' for none.
+sub standby_names
+{
+	my ($node, $names) = @_;
+	my $now = "SELECT current_setting('synchronous_standby_names') = '$names'";
+
+	$node->safe_psql('postgres', 'SET synchronous_commit = local;'
+		  . " ALTER SYSTEM SET synchronous_standby_names = '$names'");
+	$node->reload;
+	wait_for('a new session has the names of the standbys',
+		sub { $node->safe_psql('postgres', $now) eq 't' });
+	# It is the checkpointer that makes commits wait; this is behind its reload.
+	$node->safe_psql('postgres', 'CHECKPOINT');
+	return;
 }
 
 sub quote_sql

@@ -63,6 +63,7 @@ class MixedSession(Session):
             try:
                 swept = self.end_prepared()
                 if not self.finished():
+                    swept = False   # it may be prepared
                     self.transaction()
             except psycopg2.Error as error:
                 if error.pgcode not in ENDURED or \

@@ -164,6 +164,7 @@ cmp_ok(streamed(), '>', $before, 'half: the transaction was streamed');
 
 $before = streamed();
 $node->safe_psql('postgres', "SELECT outbox_route_pause('hook')");
+$relay->wait_until_paused('hook');
 my $quiet_kb = $relay->rss_kb;
 $node->safe_psql('postgres', qq{
 	SELECT count(outbox_enqueue('huge.message', to_jsonb(repeat('x', 100)),

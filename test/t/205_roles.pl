@@ -92,6 +92,7 @@ is(as('watcher',
 		"SELECT count(*) FROM outbox_trace($id) WHERE detail ~ '503'"),
 	'1', 'a retry works, and an observer can see it');
 as('chief', "SELECT outbox_route_pause('hook')");
+$relay->wait_until_paused('hook');
 as('shop', 'SELECT ' . enqueue_sql('order.created', { n => 3 }));
 wait_for('it is in the backlog',
 	sub { $node->safe_psql('postgres', 'SELECT count(*) FROM outbox.backlog')

@@ -23,17 +23,7 @@ wait_for('the first message arrives',
 	sub { $receiver->delivered('/hook') == 1 });
 is($relay->stop, 0, 'the relay ends when asked');
 
-sub standby_names
-{
-	my ($names) = @_;
-	$node->safe_psql('postgres', 'SET synchronous_commit = local;'
-		  . " ALTER SYSTEM SET synchronous_standby_names = '$names'");
-	$node->reload;
-	return $node->poll_query_until('postgres',
-		"SELECT current_setting('synchronous_standby_names') = '$names'");
-}
-
-standby_names('nobody');
+standby_names($node, 'nobody');
 my $session = $node->background_psql('postgres', on_error_stop => 0);
 $session->query_until(
 	qr/sent/,
@@ -61,7 +51,7 @@ wait_for('the relay has read the table',
 ok(log_lines($relay, qr/reconcile_wait/), 'after it has waited long enough');
 is(scalar $receiver->delivered('/hook'), 1, 'it is not visible to the relay');
 
-standby_names('');
+standby_names($node, '');
 wait_for('the message arrives', sub { $receiver->delivered('/hook') == 2 });
 pass('a commit that was not visible yet arrives');
 wait_until_quiet($node);

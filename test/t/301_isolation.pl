@@ -168,8 +168,7 @@ is(scalar(ids('/fresh')), 1, 'and by the transaction that makes it');
 
 # The relay is sent a commit before others see it; here for as long as a
 # standby that is not there has not confirmed it.
-$node->append_conf('postgresql.conf', "synchronous_standby_names = 'nobody'");
-$node->reload;
+standby_names($node, 'nobody');
 my $committing = OutboxTest::Process->start(
 	'psql',
 	command => [
@@ -190,8 +189,7 @@ my $committing = OutboxTest::Process->start(
 		sub { status_of($node, $after) eq 'fine=SENT good=SENT' });
 }
 is(scalar(ids('/late')), 0, 'the route cannot be seen yet');
-$node->append_conf('postgresql.conf', "synchronous_standby_names = ''");
-$node->reload;
+standby_names($node, '');
 arrive('/late', 1);
 pass('a route that the relay could not see yet is waited for');
 is($committing->wait_end, 0, 'its transaction commits');
@@ -200,8 +198,7 @@ is($committing->wait_end, 0, 'its transaction commits');
 
 my $was = scalar ids('/fine');
 $node->safe_psql('postgres', "SELECT outbox_route_pause('fine')");
-wait_for('the relay knows of the pause',
-	sub { ($relay->metric('outbox_route_paused', route => 'fine') // 0) == 1 });
+$relay->wait_until_paused('fine');
 my $good = scalar ids('/good');
 enqueue_series('pause', 100, 10);
 arrive('/good', $good + 100);
@@ -222,8 +219,7 @@ in_order('/fine', 'after the pause');
 # ---------- another target, for what has not been sent ----------
 
 $node->safe_psql('postgres', "SELECT outbox_route_pause('fine')");
-wait_for('the relay knows of the second pause',
-	sub { ($relay->metric('outbox_route_paused', route => 'fine') // 0) == 1 });
+$relay->wait_until_paused('fine');
 my $fine = scalar ids('/fine');
 enqueue_series('move', 50, 10);
 $node->safe_psql('postgres', q{SELECT outbox_route_alter('fine', '}

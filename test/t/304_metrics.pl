@@ -161,6 +161,7 @@ is( $relay->metric('outbox_epoch'),
 
 # What waits in a table grows old all the same.
 $node->safe_psql('postgres', q{SELECT outbox_route_pause('other')});
+$relay->wait_until_paused('other');
 my $waits = enqueue($node, 'other', {});
 $count++; # for hook, which takes all
 ok( wait_for(

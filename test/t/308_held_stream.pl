@@ -137,8 +137,7 @@ ok(confirmed(), 'and WAL is let go of');
 # ---------- one route that answers nothing ----------
 
 $node->safe_psql('postgres', "SELECT outbox_route_pause('other')");
-wait_for('the relay knows of the pause',
-	sub { ($relay->metric('outbox_route_paused', route => 'other') // 0) == 1 });
+$relay->wait_until_paused('other');
 $receiver->script('/slow');
 $receiver->release('/slow');
 sent('slow', 8_000);
@@ -178,8 +177,7 @@ cmp_ok(held($relay), '>', 0, 'the stream waited there too');
 # The bell for this is behind all that is not read.
 burst('load', 2 * $BURST);
 $node->safe_psql('postgres', "SELECT outbox_route_pause('fast')");
-wait_for('the relay knows of the pause',
-	sub { $relay->metric('outbox_route_paused', route => 'fast') == 1 });
+$relay->wait_until_paused('fast');
 cmp_ok(asked('count'), '<', 2 * $BURST, 'a pause is seen while the stream waits');
 $node->safe_psql('postgres', "SELECT outbox_route_resume('fast')");
 sent('fast', 2 * $BURST);

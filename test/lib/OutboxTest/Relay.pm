@@ -78,6 +78,19 @@ sub write_config
 	return;
 }
 
+# wait_until_paused(route): it knows; until then it may send what comes later.
+sub wait_until_paused
+{
+	my ($self, $route) = @_;
+
+	OutboxTest::wait_for(
+		"relay $self->{name} knows that route $route is paused",
+		sub {
+			($self->metric('outbox_route_paused', route => $route) // 0) == 1;
+		});
+	return;
+}
+
 # wait_until_streaming: its walsender holds the slot.
 sub wait_until_streaming
 {
