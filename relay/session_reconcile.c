@@ -189,20 +189,21 @@ table_step(Session *session)
 	timer_set(session->step_timer, TABLE_POLL_MS);
 }
 
+/* With U read and no hold it delivers, whatever it waits for beside that. */
 static void
-ready(Session *session)
+tell_ready(Session *session)
 {
+	if (session->state != SESSION_RECONCILING || !session->snapshot_done ||
+		session->engine.hold)
+		return;
 	session->state = SESSION_RUNNING;
 	log_info("running", "delivering");
 	sd_notify(0, "READY=1\nSTATUS=running");
 }
 
-/* In PASS without a hold it delivers already. */
 static void
 run_step(Session *session)
 {
-	if (session->state == SESSION_RECONCILING && !session->engine.hold)
-		ready(session);
 	if (session->reconciled || session->engine.phase != ENGINE_RUN)
 		return;
 	session->reconciled = true;
@@ -215,6 +216,7 @@ session_reconcile(Session *session)
 {
 	if (!session->engine_live || session->ended || session->snapshot_out)
 		return;
+	tell_ready(session);
 	switch (session->engine.phase)
 	{
 		case ENGINE_TABLE:

@@ -50,6 +50,10 @@ wait_for('the relay has read the table',
 	});
 ok(log_lines($relay, qr/reconcile_wait/), 'after it has waited long enough');
 is(scalar $receiver->delivered('/hook'), 1, 'it is not visible to the relay');
+ok( wait_for('the relay is ready', sub { ($relay->get('/readyz'))[0] == 200 }),
+	'it is ready, though that commit keeps it from ending its reconcile');
+like($relay->output, qr/reconcile_hold:(?:(?! running:).)*reconcile_wait:.* running:/s,
+	'and said so when the hold was over');
 
 standby_names($node, '');
 wait_for('the message arrives', sub { $receiver->delivered('/hook') == 2 });
