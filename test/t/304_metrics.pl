@@ -185,6 +185,13 @@ cmp_ok($relay->metric('outbox_attempts_total', route => 'hook'),
 	'>=', $before, 'counters do not go back');
 is($relay->metric('outbox_up'), 1, 'outbox_up is 1 again');
 
+ok(defined $relay->metric('outbox_circuit_open', route => 'other'),
+	'a route is shown');
+$node->safe_psql('postgres', q{SELECT outbox_route_drop('other')});
+ok( wait_for('it is not shown any more',
+		sub { !defined $relay->metric('outbox_circuit_open', route => 'other') }),
+	'until it is dropped');
+
 # ---------- hostile requests ----------
 
 foreach my $request ("GET /metrics HTTP/1.1\r\nX: " . 'x' x 100000,

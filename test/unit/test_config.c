@@ -256,6 +256,9 @@ static const struct
 	 "f.conf:2: memory_budget cannot be"},
 	{"[relay]\nmemory_budget = 9223372036854775807GB",
 	 "f.conf:2: memory_budget cannot be"},
+	/* 2^64 bytes and a gigabyte */
+	{"[relay]\nmemory_budget = 17179869185GB",
+	 "f.conf:2: memory_budget cannot be"},
 	{"[database]\nlease_timeout = 10", "f.conf:2: lease_timeout cannot be "
 									   "\"10\", expected a duration in ms, s, "
 									   "min or h from 1s to 10min"},

@@ -18,7 +18,7 @@
 
 #include "tap.h"
 
-#define DEADLINE_MS 10000
+#define DEADLINE_MS (3000 * LISTENER_TIMEOUT_S)
 
 static Loop *loop;
 static Listener *listener;
@@ -27,6 +27,7 @@ static char last_path[64];
 
 static char answer[300000];
 static size_t answer_len;
+static bool gave_up;
 static const char *pending; /* of the request, not sent yet */
 static Watch *client;
 
@@ -76,6 +77,7 @@ static void
 give_up(void *arg)
 {
 	(void) arg;
+	gave_up = true;
 	diag("no end of the answer within %d ms", DEADLINE_MS);
 	loop_stop(loop, 1);
 }
@@ -101,6 +103,7 @@ ask(const char *request)
 	int fd = connect_to(listener_port(listener));
 
 	answer_len = 0;
+	gave_up = false;
 	pending = request;
 	client = loop_watch(loop, fd, LOOP_READ | LOOP_WRITE, client_ready, NULL);
 	timer_set(deadline, DEADLINE_MS);
@@ -188,6 +191,12 @@ test_refusals(void)
 						"99999999\r\n\r\n"),
 					"HTTP/1.1 200"),
 	   "a body without end");
+	snprintf(huge, sizeof(huge),
+			 "GET /metrics HTTP/1.1\r\nContent-Length: %d\r\n\r\n%0*d",
+			 LISTENER_BODY_MAX + 1, LISTENER_BODY_MAX + 1, 0);
+	ok(!starts_with(ask(huge), "HTTP/1.1 200"), "a body that is too long");
+	ask("GET /metrics HT");
+	ok(!gave_up, "who says no more is not waited for");
 	is_int(calls, 0, "none of them is asked for a page");
 	ok(starts_with(ask("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"),
 				   "HTTP/1.1 200"),
