@@ -380,40 +380,52 @@ decide(Route *route, Item *item, const Outcome *outcome)
 	}
 }
 
-/* It is no longer with the sink. */
+/* land: it is back, with an outcome, or without one from a sink that closes. */
 static void
-land(Route *route, Item *item)
+land(Route *route, Item *item, const Outcome *outcome)
 {
+	Key *key = item->key;
+
 	assert(item->state == ITEM_INFLIGHT);
 	item->state = ITEM_QUEUED;
 	route->inflight--;
-	if (item->key != NULL)
-		item->key->inflight--;
-}
-
-void
-route_done(Route *route, Item *item, const Outcome *outcome)
-{
-	Engine *engine = route->engine;
-	Key *key = item->key;
-
-	land(route, item);
-	route->stats.outcomes[outcome->class]++;
-	histogram_observe(&route->stats.attempt, outcome->duration_us);
-	if (outcome->class != OUTCOME_OK || route->spec.trace_all)
-	{
-		facts_attempt(engine_facts(engine), item->message->id, route->spec.id,
-					  item->attempts + 1, engine_wall_ms(engine), outcome);
-		facts_touch(engine_facts(engine), engine->now_ms);
-	}
 	if (key != NULL)
+	{
+		key->inflight--;
 		key->pins++;
-	decide(route, item, outcome);
+	}
+	if (outcome != NULL)
+		decide(route, item, outcome);
+	else
+		return_item(route, item);
 	if (key != NULL)
 	{
 		key->pins--;
 		lane_wake(route, key);
 	}
+}
+
+static void
+note_attempt(Route *route, const Item *item, const Outcome *outcome)
+{
+	Engine *engine = route->engine;
+
+	route->stats.outcomes[outcome->class]++;
+	histogram_observe(&route->stats.attempt, outcome->duration_us);
+	if (outcome->class == OUTCOME_OK && !route->spec.trace_all)
+		return;
+	facts_attempt(engine_facts(engine), item->message->id, route->spec.id,
+				  item->attempts + 1, engine_wall_ms(engine), outcome);
+	facts_touch(engine_facts(engine), engine->now_ms);
+}
+
+void
+route_done(Route *route, Item *item, const Outcome *outcome)
+{
+	/* thousands may be, for the failure of one */
+	if (!outcome->held_back)
+		note_attempt(route, item, outcome);
+	land(route, item, outcome);
 }
 
 void
@@ -425,19 +437,10 @@ route_requeue(Route *route)
 	while ((flight = LIST_FIRST(&route->flights)) != NULL)
 	{
 		Item *item = flight->item;
-		Key *key = item->key;
 
 		LIST_REMOVE(flight, link);
 		flight_free(flight);
-		land(route, item);
-		if (key != NULL)
-			key->pins++;
-		return_item(route, item);
-		if (key != NULL)
-		{
-			key->pins--;
-			lane_wake(route, key);
-		}
+		land(route, item, NULL);
 	}
 	if (route->circuit.state == CIRCUIT_PROBING)
 		route->circuit.state = CIRCUIT_OPEN;

@@ -48,6 +48,8 @@ is( $node->safe_psql('postgres',
 		  . q{ WHERE status = 'DEAD'}),
 	'1|1',
 	'one attempt counts');
+is($relay->metric('outbox_attempts_total', outcome => 'transient'),
+	0, 'none of the others had one that failed');
 is($relay->metric('outbox_circuit_opened_total', route => 'compact'),
 	0, 'the circuit has not opened');
 

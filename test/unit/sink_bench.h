@@ -43,6 +43,7 @@ typedef struct Bench
 	int submitted; /* taken */
 	int ndone;
 	int nready;
+	int nheld; /* of dones: held back */
 	bool in_call; /* of the sink's */
 	bool broke_rule;
 	bool close_in_done;
@@ -79,6 +80,7 @@ bench_done(void *arg, Delivery *delivery, const Outcome *outcome)
 	bench->broke_rule |= bench->in_call || delivery->owner != bench;
 	bench->order[bench->ndone++] = i;
 	bench->times[i]++;
+	bench->nheld += outcome->held_back;
 	bench->class[i] = outcome->class;
 	bench->last = *outcome;
 	if (bench->close_in_done)

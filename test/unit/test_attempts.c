@@ -112,6 +112,8 @@ test_held_back(void)
 	is_int(nout, 1, "what the sink held back goes again");
 	is_int(out[0]->attempt, 1, "and has used up no attempt");
 	is_int(route_of(1)->circuit.failures, 0, "nor says it of the route");
+	is_int(route_of(1)->stats.outcomes[OUTCOME_TRANSIENT], 0, "or counts it");
+	is_int(engine_facts(&engine)->attempts.count, 0, "or traces it");
 	finish("held back");
 }
 

@@ -76,25 +76,35 @@ test_first_without_key(void)
 	config.kafka->properties->next = NULL;
 }
 
-/* The keys of a bench in ten partitions, one of which has no leader. */
-static void
-test_without_leader(void)
+/* Keys in ten partitions. */
+static Bench *
+bench_open_wide(int timeout_ms)
 {
+	static char keys[100][8];
 	RouteSpec wide = spec;
 	Bench *bench;
-	char keys[100][8];
-	int arrived = 0;
 
 	snprintf(wide.target, sizeof(wide.target), "c/wide");
-	wide.timeout_ms = 2000;
-	rd_kafka_mock_topic_create(mock, "wide", 10, 1);
-	rd_kafka_mock_partition_set_leader(mock, "wide", 3, -1);
+	wide.timeout_ms = timeout_ms;
 	bench = bench_open(&sink_kafka, &config, &wide);
 	for (int i = 0; i < 1000; i++)
 	{
 		snprintf(keys[i % 100], sizeof(keys[0]), "k%d", i % 100);
 		bench->message[i].message_key = wire_text(keys[i % 100]);
 	}
+	return bench;
+}
+
+/* One partition of ten has no leader. */
+static void
+test_without_leader(void)
+{
+	Bench *bench;
+	int arrived = 0;
+
+	rd_kafka_mock_topic_create(mock, "wide", 10, 1);
+	rd_kafka_mock_partition_set_leader(mock, "wide", 3, -1);
+	bench = bench_open_wide(2000);
 	submit_all(bench, 0, 1000);
 	bench_wait(bench, has_done, 1000, 1500);
 	ok(bench->ndone >= 800 && bench->ndone < 1000,
@@ -167,6 +177,26 @@ test_denied(void)
 	bench_free(bench);
 }
 
+/* The producer comes to its end with one, and takes along what is queued. */
+static void
+test_ends_with_one(void)
+{
+	Bench *bench = bench_open_wide(TIMEOUT_MS);
+
+	rd_kafka_mock_partition_set_leader(mock, "wide", 3, 1);
+	submit_all(bench, 0, 100);
+	bench_wait(bench, has_done, 100, 5000);
+	is_int(bench->last.class, OUTCOME_OK, "all ten partitions are at work");
+	kafka_set_mood(SLOW);
+	rd_kafka_mock_push_request_errors(
+		mock, PRODUCE, 1, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	submit_all(bench, 100, 200);
+	bench_wait(bench, has_done, 200, 5000);
+	is_int(bench->nheld, 99, "one has failed, the others were held back");
+	kafka_set_mood(GOOD);
+	bench_free(bench);
+}
+
 /* The thread of the loop gets no turn, those of librdkafka do. */
 static void
 stand_still(int ms)
@@ -222,6 +252,7 @@ main(void)
 	test_without_leader();
 	test_waiting_for_room();
 	test_denied();
+	test_ends_with_one();
 	test_stands_still();
 	mock_stop();
 	return tap_done();

@@ -36,7 +36,8 @@ sub wait_until_quiet
 		$seconds);
 }
 
-# status_file(node): the table as the oracle reads it.
+# status_file(node): the driver's messages in the table, as the oracle reads
+# it.  Another message may have an id that a transaction of the driver lost.
 sub status_file
 {
 	my ($node) = @_;
@@ -44,7 +45,8 @@ sub status_file
 
 	append_to_file($file,
 		$node->safe_psql('postgres',
-			"SELECT id || ' ' || status FROM outbox.messages ORDER BY id")
+			"SELECT id || ' ' || status FROM outbox.messages"
+			  . " WHERE type = 'driver.message' ORDER BY id")
 		  . "\n");
 	return $file;
 }
