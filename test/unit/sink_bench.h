@@ -43,7 +43,7 @@ typedef struct Bench
 	int submitted; /* taken */
 	int ndone;
 	int nready;
-	int nheld; /* of dones: held back */
+	int nheld;    /* of dones: held back */
 	bool in_call; /* of the sink's */
 	bool broke_rule;
 	bool close_in_done;
