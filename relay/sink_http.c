@@ -89,7 +89,7 @@ sink_release(SinkHttp *sink)
 	mem_free(sink->sockets);
 	mem_free(sink->networks);
 	mem_free(sink->ca_file);
-	mem_free(sink->url);
+	curl_url_cleanup(sink->url);
 	mem_free(sink);
 }
 
@@ -254,8 +254,9 @@ curl_wants_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
 
 /* ---- the contract ---- */
 
-static bool
-target_check(const RouteSpec *spec, char *err, size_t err_size)
+/* NULL: not a URL of ours; err says why. */
+static CURLU *
+target_parse(const RouteSpec *spec, char *err, size_t err_size)
 {
 	CURLU *url = curl_url();
 	char *scheme = NULL;
@@ -276,8 +277,10 @@ target_check(const RouteSpec *spec, char *err, size_t err_size)
 	else
 		good = true;
 	curl_free(scheme);
+	if (good)
+		return url;
 	curl_url_cleanup(url);
-	return good;
+	return NULL;
 }
 
 static void
@@ -304,26 +307,28 @@ sink_http_open(Loop *loop, const Config *config, const RouteSpec *spec,
 {
 	static bool global_done;
 	SinkHttp *sink;
+	CURLU *url;
 
 	/* libcurl names no other reason for which this could fail. */
 	if (!global_done && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		mem_exhausted();
 	global_done = true;
-	if (!target_check(spec, err, err_size))
-		return NULL;
 	if (config->ca_file != NULL && access(config->ca_file, R_OK) != 0)
 	{
 		snprintf(err, err_size, "could not read ca_file \"%s\": %m",
 				 config->ca_file);
 		return NULL;
 	}
+	url = target_parse(spec, err, err_size);
+	if (url == NULL)
+		return NULL;
 	sink = mem_alloc(sizeof(*sink));
 	sink->base.ops = &sink_http;
 	sink->loop = loop;
 	sink->caller = caller;
 	sink->spec = *spec;
 	sink->refused_end = &sink->refused;
-	sink->url = mem_copy(spec->target, strlen(spec->target) + 1);
+	sink->url = url;
 	if (config->ca_file != NULL)
 		sink->ca_file = mem_copy(config->ca_file, strlen(config->ca_file) + 1);
 	sink->nnetworks = config->nallow_targets;

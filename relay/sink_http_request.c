@@ -26,7 +26,8 @@ static const struct
 	CURLcode code;
 	OutcomeClass class;
 } curl_classes[] = {
-	{CURLE_URL_MALFORMAT, OUTCOME_PERMANENT},
+	/* The URL was good when the route was opened: no memory to copy it. */
+	{CURLE_URL_MALFORMAT, OUTCOME_TRANSIENT},
 	{CURLE_UNSUPPORTED_PROTOCOL, OUTCOME_PERMANENT},
 	{CURLE_NOT_BUILT_IN, OUTCOME_PERMANENT},
 	{CURLE_COULDNT_RESOLVE_HOST, OUTCOME_TRANSIENT},
@@ -135,7 +136,7 @@ close_socket(void *arg, curl_socket_t fd)
 	return close(fd);
 }
 
-/* Without its URL or its proxy the handle would go elsewhere, or nowhere. */
+/* Without one of these the handle would go where it must not. */
 static void
 set_text(CURL *easy, CURLoption option, const char *text)
 {
@@ -151,11 +152,11 @@ request_set_options(Request *request)
 	CURL *easy = request->easy;
 
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
-	set_text(easy, CURLOPT_URL, sink->url);
+	curl_easy_setopt(easy, CURLOPT_CURLU, sink->url);
 	set_text(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	set_text(easy, CURLOPT_PROXY, "");
+	set_text(easy, CURLOPT_NOPROXY, "*");
 	curl_easy_setopt(easy, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	/* A look-up that hangs must not be waited for when it is given up. */

@@ -60,7 +60,7 @@ struct SinkHttp
 	CURLM *multi;
 	Timer *curl_timer;
 	Timer *later; /* refused deliveries and ready */
-	char *url;
+	CURLU *url;   /* parsed once for all transfers */
 	char *ca_file;
 	RouteSpec spec;
 	Network *networks;

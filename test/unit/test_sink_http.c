@@ -199,11 +199,37 @@ test_open(void)
 	loop_free(loop);
 }
 
+/* Each transfer of a handle, the first and those after it. */
+static void
+test_target_whole(void)
+{
+	static const char head[] =
+		"POST /a%%20b/..c?d=%%20e&f HTTP/1.1\r\n"
+		"Host: 127.0.0.1:%d\r\nAuthorization: Basic dTpwIHc=\r\n";
+	RouteSpec spec = spec_make("127.0.0.1", 2000);
+	char expected[256];
+	Bench *bench;
+
+	snprintf(spec.target, sizeof(spec.target),
+			 "http://u:p%%20w@127.0.0.1:%d/x/../a%%20b/..c?d=%%20e&f#g", port);
+	snprintf(expected, sizeof(expected), head, port);
+	bench = bench_open(&sink_http, &config, &spec);
+	for (int i = 0; i < 3; i++)
+	{
+		bench_submit(bench, i);
+		bench_wait(bench, has_done, i + 1, 5000);
+		ok(strncmp(server_last(), expected, strlen(expected)) == 0,
+		   "path, query and credentials of the target, time %d", i + 1);
+	}
+	bench_free(bench);
+}
+
 int
 main(void)
 {
 	port = server_start();
 	test_open();
+	test_target_whole();
 	test_request();
 	test_answer_kept();
 	test_moods();
