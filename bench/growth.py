@@ -182,7 +182,8 @@ FROM generate_series({0}, {1}) AS n;
 SELECT setval('outbox.message_id_seq', {1});
 DELETE FROM outbox.resolved;
 INSERT INTO outbox.resolved
- VALUES (0, int8multirange(int8range(1, {1} + 1)), now(), 1);
+ VALUES (0, int8multirange(int8range(1, {1} + 1)), now(), 1,
+  jsonb_build_object('1', {1}));
 """
 
 

@@ -18,9 +18,12 @@
 #include "core/position.h"
 #include "core/route.h"
 
-/* A settle goes out after this many facts or this long after the first. */
+/*
+ * A settle goes out this long after its first fact, or with so many: enough
+ * that the ragged ends of what is resolved are a small part of it.
+ */
 #ifndef ENGINE_SETTLE_FACTS
-#define ENGINE_SETTLE_FACTS 4000
+#define ENGINE_SETTLE_FACTS 20000
 #endif
 #define ENGINE_SETTLE_MS 50
 
