@@ -184,12 +184,15 @@ def receiver(place, slot, end, slot_options, count):
 
 
 def fill(place, count, per):
-    """So many messages, so many a transaction."""
+    """So many messages, so many a transaction, their WAL flushed."""
     if per == 1:
         place.pgbench(script(place, "fill.sql", OUTBOX_INSERT, 1),
                       "-c", 8, "-j", 2, "-t", count // 8,
                       "-D", "payload=" + payload())
-        return
-    for _ in range(count // per):
-        place.sql("SELECT outbox_enqueue_many('bench',"
-                  " array_fill(%s::jsonb, ARRAY[%s]))", payload(), per)
+    else:
+        for _ in range(count // per):
+            place.sql("SELECT outbox_enqueue_many('bench',"
+                      " array_fill(%s::jsonb, ARRAY[%s]))", payload(), per)
+    # Or who decodes the end of it waits for the walwriter, up to 200 ms.
+    place.sql("SET LOCAL synchronous_commit = on;"
+              " SELECT pg_logical_emit_message(true, 'bench', '')")

@@ -165,7 +165,8 @@ answer(int fd, ServerMood now)
 			say_for_ever(fd, "HTTP/1.1 200 OK\r\nX: ", "x", 20);
 			break;
 		case SERVER_MANY_HEADERS:
-			say_for_ever(fd, "HTTP/1.1 200 OK\r\n", "A: b\r\n", 0);
+			say_for_ever(fd, "HTTP/1.1 200 OK\r\n",
+						 "A: one of many header fields\r\n", 0);
 			break;
 		case SERVER_LONG_HEADER:
 			say_for_ever(fd, "HTTP/1.1 200 OK\r\nA: ", bytes_1000, 0);
