@@ -208,10 +208,10 @@ $relay = start_relay($node);
 enqueue_series('pause', 100, 10);
 arrive('/good', $good + 200);
 is(scalar(ids('/fine')), $was, 'nor after the relay was started anew');
-is( $node->safe_psql('postgres',
-		"SELECT backlog FROM outbox_status() WHERE route = 'fine'"),
-	200,
-	'its messages wait in the backlog');
+wait_for('its messages wait in the backlog',
+	sub { $node->safe_psql('postgres',
+			"SELECT backlog FROM outbox_status() WHERE route = 'fine'") == 200 });
+pass('its messages wait in the backlog');
 $node->safe_psql('postgres', "SELECT outbox_route_resume('fine')");
 arrive('/fine', $was + 200);
 in_order('/fine', 'after the pause');
