@@ -26,7 +26,7 @@ static const struct
 	CURLcode code;
 	OutcomeClass class;
 } curl_classes[] = {
-	/* The URL was good when the route was opened: no memory to copy it. */
+	/* It could be read when the route was opened: so said without memory. */
 	{CURLE_URL_MALFORMAT, OUTCOME_TRANSIENT},
 	{CURLE_UNSUPPORTED_PROTOCOL, OUTCOME_PERMANENT},
 	{CURLE_NOT_BUILT_IN, OUTCOME_PERMANENT},

@@ -30,6 +30,24 @@ test_delivery(void)
 }
 
 static void
+test_settle_full(void)
+{
+	int64_t id = 0;
+
+	start(1, false);
+	while (settling == NULL && id < ENGINE_SETTLE_FACTS)
+	{
+		message(++id, "a", 1, false);
+		turn(0);
+		answer(id, OUTCOME_OK);
+	}
+	ok(settling != NULL, "with so many facts a settle does not wait");
+	is_int(settling == NULL ? 0 : settling->count, ENGINE_SETTLE_FACTS,
+		   "nor does it go out with fewer");
+	finish("settle full");
+}
+
+static void
 test_dead_durable(void)
 {
 	start(1, false);
@@ -189,6 +207,7 @@ int
 main(void)
 {
 	test_delivery();
+	test_settle_full();
 	test_dead_durable();
 	test_sent();
 	test_return_in_order();
